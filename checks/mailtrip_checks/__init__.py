@@ -1,0 +1,1 @@
+"""The domain, without pytest: definitions, trips, protocols, judgement."""

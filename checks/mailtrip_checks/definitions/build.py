@@ -1,0 +1,205 @@
+"""From the keys of one trip to a frozen `Trip`: what a whole trip needs, and which keys do not go together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mailtrip_checks.definitions.endpoints import Endpoints
+from mailtrip_checks.definitions.mistakes import Mark
+from mailtrip_checks.definitions.schema import AttachmentKeys, ExpectKeys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
+from mailtrip_checks.definitions.tree import Map
+from mailtrip_checks.definitions.validation import Subject
+from mailtrip_checks.trips import (
+    Attachment,
+    Auth,
+    Channel,
+    Endpoint,
+    Expect,
+    Expected,
+    Limit,
+    Protocol,
+    Receive,
+    Search,
+    Security,
+    Send,
+    Trip,
+    Until,
+)
+
+_NO_SERVER: Final = Endpoint("", Protocol.SMTP, "", 0, Security.NONE)
+_SEND: Final = Send(_NO_SERVER, "", (), "")
+_RECEIVE: Final = Receive(_NO_SERVER)
+_TRIP: Final = Trip("", Path(), 1, None, None)
+_MAILBOX_CHANNELS: Final = (Channel.TOTAL, Channel.MAILBOX, Channel.TRANSIT, Channel.RESPONSES)
+_SMTP_CHANNELS: Final = (Channel.TOTAL, Channel.SMTP, Channel.TRANSIT, Channel.RESPONSES)
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a trip comes from: its id, its place, the chosen environment, and the keys that it wrote itself."""
+
+    id: str
+    mark: Mark
+    environment: str | None
+    own: Map
+
+
+def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints) -> Trip | None:
+    """The trip; None, and a mistake, where it cannot be one."""
+    if not subject.has("send") and not subject.has("receive"):
+        what = "has neither `send` nor `receive`; write at least one of the two"
+        subject.mistakes.add(source.mark, subject.prefix, what)
+        return None
+    recipient = keys.send.to[0] if keys.send and keys.send.to else ""
+    send = _send(keys.send, subject, endpoints, recipient) if keys.send else None
+    receive = _receive(keys, subject, endpoints, recipient) if keys.receive else None
+    _check_together(keys, receive, subject)
+    expect = _expect(keys, source, subject)
+    secrets = [leg.password for leg in (send and send.via, receive and receive.at) if leg and leg.password]
+    return Trip(
+        id=source.id,
+        path=source.mark.path,
+        line=source.mark.line,
+        send=send,
+        receive=receive,
+        expect=expect,
+        description=_given(keys.description, _TRIP.description).strip(),
+        tags=tuple(map(str, keys.tags or ())),
+        priority=_given(keys.priority, _TRIP.priority),
+        timeout_s=_given(keys.timeout, _TRIP.timeout_s),
+        skip=keys.skip,
+        xfail=keys.xfail,
+        fresh=_given(keys.fresh, _TRIP.fresh),
+        environment=source.environment,
+        secrets=tuple(dict.fromkeys(secrets)),
+    )
+
+
+def _given(value: Value | None, default: Value) -> Value:
+    return default if value is None else value
+
+
+def _send(keys: SendKeys, subject: Subject, endpoints: Endpoints, recipient: str) -> Send | None:
+    for name, example in (("from", "from: probe@example.org"), ("to", "to: probe@example.com")):
+        if not subject.has("send", name):
+            subject.add(("send", name), f"is missing; write `{example}`")
+    via = endpoints.make(subject, keys, recipient)
+    attachments = tuple(_attachment(part, index, subject) for index, part in enumerate(keys.attachments or ()))
+    if via is None or keys.sender is None or keys.to is None:
+        return None
+    return Send(
+        via=via,
+        sender=keys.sender,
+        recipients=keys.to,
+        header_from=keys.header_from or keys.sender,
+        helo=keys.helo,
+        subject=_given(keys.subject, _SEND.subject),
+        headers=tuple((keys.headers or {}).items()),
+        text=keys.text,
+        html=keys.html,
+        attachments=attachments,
+        until=_given(keys.until, _SEND.until),
+        timeout_s=_given(keys.timeout, _SEND.timeout_s),
+    )
+
+
+def _attachment(keys: AttachmentKeys, index: int, subject: Subject) -> Attachment:
+    has_path, has_size = (subject.has("send", "attachments", index, key) for key in ("path", "size"))
+    if has_path == has_size:
+        what = "has both `path` and `size`; keep one" if has_path else "needs `path: FILE` or `size: 5MB`; write one"
+        subject.add(("send", "attachments", index), what)
+    name = keys.name or (keys.path.name if keys.path else "filler.bin")
+    return Attachment(name, keys.path, keys.size or 0)
+
+
+def _receive(keys: TripKeys, subject: Subject, endpoints: Endpoints, recipient: str) -> Receive | None:
+    leg = keys.receive or ReceiveKeys()
+    at = endpoints.make(subject, leg, recipient)
+    if at is None:
+        return None
+    if at.protocol is Protocol.POP3:
+        _check_pop3(leg, subject)
+    if at.auth is Auth.NONE and subject.has("send"):
+        subject.add(
+            ("receive", "auth"), "none cannot look for the mail that `send` sends; give a password, or leave `send` out"
+        )
+    return Receive(
+        at=at,
+        mailbox=_given(leg.mailbox, _RECEIVE.mailbox),
+        mailbox_is_dedicated=_given(leg.mailbox_is_dedicated, _RECEIVE.mailbox_is_dedicated),
+        search=_given(leg.search, _RECEIVE.search),
+        match=_given(leg.match, _RECEIVE.match),
+        push=_given(leg.push, _RECEIVE.push),
+        interval_s=_given(leg.interval, _given(keys.interval, _RECEIVE.interval_s)),
+        delete=_given(leg.delete, _RECEIVE.delete),
+        step_timeout_s=_given(leg.step_timeout, _RECEIVE.step_timeout_s),
+    )
+
+
+def _check_pop3(leg: ReceiveKeys, subject: Subject) -> None:
+    if leg.mailbox and leg.mailbox.upper() != "INBOX":
+        subject.add(("receive", "mailbox"), "POP3 has one maildrop and no folders; leave it out, or use IMAP")
+    if leg.delete and leg.delete.move_to:
+        subject.add(("receive", "delete"), "POP3 cannot move a mail; write true or false, or use IMAP")
+    if leg.search is Search.SERVER:
+        subject.add(("receive", "search"), "POP3 has no SEARCH; write new or all, or use IMAP")
+
+
+def _check_together(keys: TripKeys, receive: Receive | None, subject: Subject) -> None:
+    send = keys.send
+    if send and send.until is Until.RCPT and subject.has("receive"):
+        what = "sends nothing that could arrive; leave `receive` out, or write `receive: null` where it is inherited"
+        subject.add(("send", "until"), what)
+    if send and send.sender and receive and receive.mailbox.lower() == send.sender.lower():
+        subject.add(
+            ("receive", "mailbox"), "is the sender's address; name the folder of the recipient in which to look"
+        )
+
+
+def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
+    expect = keys.expect or ExpectKeys()
+    has_send, has_receive = subject.has("send"), subject.has("receive")
+    if not has_send or not has_receive:
+        outcome = Expected.ACCEPTED if has_send else Expected.CONNECTED
+        if expect.outcome is Expected.REJECTED and has_send:
+            outcome = Expected.REJECTED
+        elif expect.outcome is not None:
+            missing = "receive" if has_send else "send"
+            subject.add(
+                ("expect", "outcome"),
+                f"cannot be {expect.outcome} without `{missing}`; leave it out, or add `{missing}`",
+            )
+    else:
+        outcome = expect.outcome or Expected.DELIVERED
+    if expect.reply and outcome is not Expected.REJECTED:
+        subject.add(("expect", "reply"), "stands without a rejection; write `outcome: rejected` too")
+    reply, pattern = expect.reply or (None, None)
+    measured = set(Channel) - set(() if has_receive else _MAILBOX_CHANNELS) - set(() if has_send else _SMTP_CHANNELS)
+    limits: list[Limit] = []
+    for channel in Channel:
+        limit: LimitKeys | None = getattr(expect, channel)
+        if limit and channel in measured:
+            limits.append(_limit(channel, limit, subject))
+        elif limit and _is_own(source.own, channel):
+            # An inherited limit holds where it can; one written here would never be judged.
+            absent = "send" if has_receive else "receive"
+            subject.add(
+                ("expect", channel.value), f"is not measured without `{absent}`; leave it out, or add `{absent}`"
+            )
+    return Expect(outcome, reply, pattern, tuple(limits))
+
+
+def _is_own(own: Map, channel: Channel) -> bool:
+    expect = own.get("expect")
+    return isinstance(expect, Map) and channel.value in expect
+
+
+def _limit(channel: Channel, keys: LimitKeys, subject: Subject) -> Limit:
+    way = ("expect", channel.value)
+    if not subject.has(*way, "warn") and not subject.has(*way, "fail") and isinstance(subject.find(way)[0], Map):
+        subject.add(way, "limits nothing; write a duration, or {warn: 1s, fail: 3s}")
+    if keys.warn is not None and keys.fail is not None and keys.warn >= keys.fail:
+        subject.add((*way, "warn"), "is not below `fail`, so it would never warn; write less")
+    return Limit(channel, keys.warn, keys.fail)

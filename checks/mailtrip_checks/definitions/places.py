@@ -1,0 +1,114 @@
+"""A server written as a URL or as `embedded`, as the mapping that says the same."""
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
+from mailtrip_checks.definitions.references import pieces
+from mailtrip_checks.definitions.tree import REFERENCE, Map, Text, Tree
+
+EMBEDDED: Final = "embedded"
+RESERVED: Final = frozenset({EMBEDDED, "mx", "sendmail"})
+
+
+class _Scheme(NamedTuple):
+    protocol: str
+    security: str | None = None
+    port: str | None = None
+
+
+_SCHEMES: Final = {
+    "smtp": _Scheme("smtp"),
+    "smtps": _Scheme("smtp", "tls"),
+    "submission": _Scheme("smtp", port="587"),
+    "imap": _Scheme("imap"),
+    "imaps": _Scheme("imap", "tls"),
+    "pop3": _Scheme("pop3"),
+    "pop3s": _Scheme("pop3", "tls"),
+}
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_BEHIND_SCHEME: Final = re.compile(
+    r"(?:(?P<user>[^:/?#]*)(?::(?P<password>[^/?#]*))?@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.%\w-]*\]|[^:/?#@\[\]]*)(?::(?P<port>[^:/?#@]*))?/?"
+)
+_NOT_A_URL_PART: Final = (
+    "is no server's URL; write smtp://user:password@host:port, and in user and password %40 for @, %2F for /, %3A for :"
+)
+# References stand as one private character each while a URL is cut into its parts.
+_FIRST_STAND_IN: Final = 0xF0000
+
+
+def is_url(text: str) -> bool:
+    """Whether it begins like a URL."""
+    return _URL.match(text) is not None
+
+
+def as_mapping(place: Text) -> Map | None:
+    """The keys that a URL or `embedded…` stands for; None for anything else, such as a server's name.
+
+    A key that the URL decides by leaving it out is there with None. Raises ValueError, which shows nothing of a URL.
+    User and password are percent-decoded, except what comes through a `${…}`.
+    """
+    if place == EMBEDDED or place.startswith(f"{EMBEDDED}:"):
+        return _embedded(place)
+    match = _URL.match(place)
+    if match is None:
+        return None
+    scheme_name = match[1].lower()
+    if scheme_name not in _SCHEMES:
+        near = did_you_mean(scheme_name, _SCHEMES) or f"; write {one_of(_SCHEMES)}"
+        raise ValueError(f"has a scheme that is not known{near}")
+    references: list[str] = []
+    parts = _BEHIND_SCHEME.fullmatch(_without_references(place, match[2], references))
+    if parts is None:
+        raise ValueError(_NOT_A_URL_PART)
+    port = parts["port"]
+    if port and not references and not port.isdecimal():
+        raise ValueError(_NOT_A_URL_PART)
+    scheme = _SCHEMES[scheme_name]
+    found: dict[str, Tree] = {
+        "protocol": Text(scheme.protocol, place.at, ""),
+        "host": _part(place, parts["host"].strip("[]"), references),
+        "port": _part(place, port or scheme.port or "", references) if port or scheme.port else None,
+        "security": Text(scheme.security, place.at, "") if scheme.security else None,
+    }
+    for key in ("user", "password"):
+        if parts[key] is not None:
+            found[key] = _part(place, _decoded(parts[key]), references)
+    return Map(place.at, found.items())
+
+
+def _embedded(place: Text) -> Map:
+    protocol = place.partition(":")[2]
+    if ":" in place and protocol not in {"smtp", "imap", "pop3"}:
+        raise ValueError("is no in-process server; write embedded, embedded:smtp, embedded:imap or embedded:pop3")
+    keys = ("protocol", Text(protocol, place.at) if protocol else None), ("host", Text(EMBEDDED, place.at))
+    return Map(place.at, (*keys, ("port", None), ("security", None)))
+
+
+def _without_references(place: Text, rest: str, references: list[str]) -> str:
+    if not place.literal or REFERENCE not in rest:
+        return rest
+    out = ""
+    for piece, is_reference in pieces(rest):
+        if is_reference:
+            references.append(piece)
+        out += chr(_FIRST_STAND_IN + len(references) - 1) if is_reference else piece
+    return out
+
+
+def _decoded(part: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", part):
+        raise ValueError("has a bare % in user or password; write it as %25")
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("has user or password percent-encoded in something else than UTF-8; use UTF-8") from None
+
+
+def _part(place: Text, part: str, references: list[str]) -> Text:
+    """A part with its references back in it, and with nothing that may be shown."""
+    for index, reference in enumerate(references):
+        part = part.replace(chr(_FIRST_STAND_IN + index), reference)
+    return Text(part, place.at, "")

@@ -1,0 +1,237 @@
+"""The keys of a definition, as pydantic models: what there is, and what each holds.
+
+Every key may be missing, for `defaults` hold any part of a trip; what a whole trip needs is for `build` to say.
+"""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+
+from mailtrip_checks import trips
+from mailtrip_checks.definitions import scalars
+from mailtrip_checks.definitions.places import as_mapping
+from mailtrip_checks.definitions.tree import Items, Map, Text
+from mailtrip_checks.secrets import Secret
+
+_OWN_HEADERS: Final = {
+    "x-mailtrip": "mailtrip needs it to know its mail",
+    "message-id": "mailtrip needs it to know its mail",
+    "subject": "write it under `subject`",
+    "from": "write it under `header_from`",
+    "to": "write it under `to`",
+}
+
+_PROTOCOL: Final = scalars.word(trips.Protocol, not_yet=frozenset({"listen", "sendmail"}))
+
+
+def _raw_map(value: object) -> Map:
+    if isinstance(value, Map):
+        return value
+    raise ValueError("is no mapping; write one, as in `{key: value}`")
+
+
+def _place(value: object) -> Text | Map:
+    if isinstance(value, Text | Map):
+        return value
+    raise ValueError("is a list; write one server name, URL or mapping")
+
+
+def _server(value: object) -> object:
+    if not isinstance(value, Text):
+        return value
+    mapping = as_mapping(value)
+    if mapping is None:
+        raise ValueError("is no server; write a URL such as imaps://mail.example.com, or a mapping")
+    return mapping
+
+
+def _one_or_list(value: object) -> object:
+    if isinstance(value, Items) and not value:
+        raise ValueError("is empty; write at least one address")
+    return Items(value.at, [value]) if isinstance(value, Text) else value
+
+
+def _limit(value: object) -> object:
+    return Map(value.at, [("fail", value)]) if isinstance(value, Text) else value
+
+
+def _delete(value: object) -> trips.Delete:
+    if isinstance(value, Map):
+        if list(value) != ["move_to"]:
+            raise ValueError("is none of its forms; write true, false or {move_to: FOLDER}")
+        return trips.Delete(move_to=scalars.filled_line(value["move_to"]))
+    return trips.Delete(wanted=scalars.boolean(value))
+
+
+def _reply(value: object) -> tuple[str, re.Pattern[str]]:
+    """As written, and the expression that a reply such as `550 5.7.1 No` must fit."""
+    found = scalars.text(value)
+    if len(found) > 2 and found.startswith("/") and found.endswith("/"):
+        try:
+            return found, re.compile(found[1:-1])
+        except (re.error, OverflowError, RecursionError):
+            raise ValueError(f"{scalars.shown(found)} is no regular expression; check its brackets") from None
+    if re.fullmatch(r"5\d\d", found, re.ASCII):
+        return found, re.compile(rf"^{found}(?=[ -]|$)")
+    if re.fullmatch(r"5\.\d{1,3}\.\d{1,3}", found, re.ASCII):
+        return found, re.compile(rf"^5\d\d[ -]{re.escape(found)}(?!\S)")
+    raise ValueError(f"{scalars.shown(found)} is no reply that rejects; write 550, 5.7.1 or /regex/")
+
+
+def _header_name(value: object) -> str:
+    name = str(value)
+    if not re.fullmatch(r"[!-9;-~]+", name):
+        raise ValueError("is no header's name; write printable ASCII without blank or colon")
+    if why := _OWN_HEADERS.get(name.lower()):
+        raise ValueError(f"cannot be set here: {why}")
+    return name
+
+
+def _outcome(value: object) -> trips.Expected:
+    found = scalars.text(value)
+    if found in {trips.Expected.ACCEPTED, trips.Expected.CONNECTED}:
+        raise ValueError(f"`{found}` follows by itself where a leg is left out; leave this key out")
+    return trips.Expected(scalars.word(_Outcome, not_yet=frozenset({"bounced"}))(found))
+
+
+class _Outcome(StrEnum):
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    UNDELIVERED = "undelivered"
+
+
+Line: TypeAlias = Annotated[str, PlainValidator(scalars.line)]
+Filled: TypeAlias = Annotated[str, PlainValidator(scalars.filled_line)]
+Plain: TypeAlias = Annotated[str, PlainValidator(scalars.plain)]
+Reason: TypeAlias = Annotated[str, PlainValidator(scalars.reason)]
+Boolean: TypeAlias = Annotated[bool, PlainValidator(scalars.boolean)]
+Duration: TypeAlias = Annotated[float, PlainValidator(scalars.duration_s)]
+Address: TypeAlias = Annotated[str, PlainValidator(scalars.address)]
+Count: TypeAlias = Annotated[int, PlainValidator(scalars.whole(1, 100_000))]
+File: TypeAlias = Annotated[Path, PlainValidator(scalars.file_path)]
+Password: TypeAlias = Annotated[Secret, PlainValidator(scalars.secret)]
+Login: TypeAlias = Annotated[trips.Auth, PlainValidator(scalars.word(trips.Auth, not_yet=frozenset({"oauth2"})))]
+Place: TypeAlias = Annotated[Text | Map, PlainValidator(_place)]
+RawMap: TypeAlias = Annotated[Map, PlainValidator(_raw_map)]
+
+
+class Keys(BaseModel):
+    """A mapping with a closed set of keys; `not_yet` are those that a later version brings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
+    not_yet: ClassVar[frozenset[str]] = frozenset()
+
+
+class ConnectionsKeys(Keys):
+    host: Count | None = None
+    user: Count | None = None
+
+
+class ServerKeys(Keys):
+    not_yet = frozenset({"oauth2", "provider", "dns", "command", "accept"})
+    protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
+    host: Annotated[str, PlainValidator(scalars.host)] | None = None
+    port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
+    security: Annotated[trips.Security, PlainValidator(scalars.word(trips.Security))] | None = None
+    user: Filled | None = None
+    password: Password | None = None
+    auth: Login | None = None
+    ca: File | None = None
+    fingerprint: Annotated[str, PlainValidator(scalars.fingerprint)] | None = None
+    verify: Boolean | None = None
+    family: Annotated[trips.Family, PlainValidator(scalars.word(trips.Family))] | None = None
+    connections: ConnectionsKeys | None = None
+    rate: Annotated[float, PlainValidator(scalars.rate_per_s)] | None = None
+    login_failures: Count | None = None
+
+
+class AttachmentKeys(Keys):
+    path: File | None = None
+    size: Annotated[int, PlainValidator(scalars.size_bytes)] | None = None
+    name: Filled | None = None
+
+
+class SendKeys(Keys):
+    not_yet = frozenset({"oauth2", "raw", "retry_deferred", "bounces"})
+    via: Place | None = None
+    sender: Address | None = Field(default=None, alias="from")
+    to: Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)] | None = None
+    header_from: Address | None = None
+    helo: Annotated[str, PlainValidator(scalars.helo)] | None = None
+    subject: Line | None = None
+    headers: dict[Annotated[str, PlainValidator(_header_name)], Line | None] | None = None
+    text: Plain | None = None
+    html: Plain | None = None
+    attachments: tuple[AttachmentKeys, ...] | None = None
+    auth: Login | None = None
+    user: Filled | None = None
+    password: Password | None = None
+    until: Annotated[trips.Until, PlainValidator(scalars.word(trips.Until))] | None = None
+    timeout: Annotated[float, PlainValidator(scalars.send_timeout_s)] | None = None
+
+
+class ReceiveKeys(Keys):
+    not_yet = frozenset({"oauth2", "also"})
+    at: Place | None = None
+    mailbox: Filled | None = None
+    mailbox_is_dedicated: Boolean | None = None
+    auth: Login | None = None
+    user: Filled | None = None
+    password: Password | None = None
+    search: Annotated[trips.Search, PlainValidator(scalars.word(trips.Search))] | None = None
+    match: Annotated[trips.Match, PlainValidator(scalars.word(trips.Match))] | None = None
+    push: Boolean | None = None
+    interval: Duration | None = None
+    delete: Annotated[trips.Delete, PlainValidator(_delete)] | None = None
+    step_timeout: Duration | None = None
+
+
+class LimitKeys(Keys):
+    not_yet = frozenset({"p50", "p75", "p90", "p95", "p99"})
+    warn: Duration | None = None
+    fail: Duration | None = None
+
+
+Limit: TypeAlias = Annotated[LimitKeys, BeforeValidator(_limit)]
+
+
+class ExpectKeys(Keys):
+    not_yet = frozenset({"folder", "copies", "content", "headers", "authentication", "tls", "hops", "downtime"})
+    outcome: Annotated[trips.Expected, PlainValidator(_outcome)] | None = None
+    reply: Annotated[tuple[str, re.Pattern[str]], PlainValidator(_reply)] | None = None
+    total: Limit | None = None
+    smtp: Limit | None = None
+    mailbox: Limit | None = None
+    transit: Limit | None = None
+    responses: Limit | None = None
+
+
+class TripKeys(Keys):
+    not_yet = frozenset({"needs", "schedule", "maintenance", "recheck", "repeat", "primary", "spread"})
+    description: Plain | None = None
+    tags: tuple[Annotated[Text, PlainValidator(scalars.tag)], ...] | None = None
+    priority: Annotated[int, PlainValidator(scalars.whole(1, 5))] | None = None
+    timeout: Duration | None = None
+    interval: Duration | None = None
+    skip: Reason | None = None
+    xfail: Reason | None = None
+    fresh: Boolean | None = None
+    matrix: RawMap | None = None
+    send: SendKeys | None = None
+    receive: ReceiveKeys | None = None
+    expect: ExpectKeys | None = None
+
+
+class EnvironmentKeys(Keys):
+    servers: dict[str, Annotated[ServerKeys, BeforeValidator(_server)]] | None = None
+    defaults: TripKeys | None = None
+
+
+class FileKeys(Keys):
+    servers: dict[str, Annotated[ServerKeys, BeforeValidator(_server)]] | None = None
+    defaults: TripKeys | None = None
+    environments: dict[str, EnvironmentKeys] | None = None
+    trips: dict[str, RawMap] | None = None

@@ -1,0 +1,162 @@
+"""All trips of a run on one event loop in one background thread, so that a suite takes as long as its slowest trip.
+
+The rest of the program is not asynchronous: it submits trips, waits for each by its own order, and stops the engine.
+"""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from mailtrip_checks.clock import Clock, SystemClock
+from mailtrip_checks.ends import End
+from mailtrip_checks.errors import Cancelled
+from mailtrip_checks.journal import Journal
+from mailtrip_checks.outcome import Outcome
+from mailtrip_checks.run import REMOVED_LATER, run_trip
+from mailtrip_checks.secrets import Masker
+from mailtrip_checks.trips import Trip
+from mailtrip_checks.wire.smtp import Phase
+from mailtrip_checks.world import Embedded, World
+
+STOP_MARGIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A glance at the run: trips by state, and the one that has been in flight longest."""
+
+    queued: int
+    in_flight: int
+    done: int
+    longest: str
+    longest_s: float
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    trip: Trip
+    result: Future[Outcome]
+    journal: Journal | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class Engine:
+    """Runs trips. `concurrency` bounds how many are in flight, `grace_s` how long a stop may clean up."""
+
+    def __init__(
+        self,
+        *,
+        key: bytes,
+        masker: Masker,
+        concurrency: int,
+        grace_s: float,
+        embedded: Embedded | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.masker = masker
+        self.clock = clock or SystemClock()
+        self._key = key
+        self._grace_s = grace_s
+        self._embedded = embedded
+        self._slots = asyncio.Semaphore(concurrency)
+        self._world: World | None = None
+        self._runs: dict[Future[Outcome], _Run] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="mailtrip engine", daemon=True)
+        self._thread.start()
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def submit(self, trips: Sequence[Trip]) -> list[Future[Outcome]]:
+        """Start these trips, the most urgent first; a future each, in the order given.
+
+        A future never raises for what a server did; where it raises, the error is ours.
+        """
+        runs = [_Run(trip, Future()) for trip in trips]
+        self._runs |= {run.result: run for run in runs}
+        asyncio.run_coroutine_threadsafe(self._launch(runs), self._loop)
+        return [run.result for run in runs]
+
+    def cancel(self, result: Future[Outcome]) -> None:
+        """Stop this trip; what it sent is cleaned up, and the outcome says what stays."""
+        run = self._runs[result]
+        self._loop.call_soon_threadsafe(lambda: run.task and run.task.cancel())
+
+    def status(self) -> Status:
+        """How the run stands."""
+        now = self.clock.now()
+        flying = [run for run in self._runs.values() if run.journal is not None and not run.result.done()]
+        done = sum(result.done() for result in self._runs)
+        longest = min(flying, key=lambda run: run.journal.started_at_s if run.journal else now, default=None)
+        since_s = longest.journal.started_at_s if longest and longest.journal else now
+        return Status(
+            len(self._runs) - done - len(flying), len(flying), done, longest.trip.id if longest else "", now - since_s
+        )
+
+    def stop(self) -> tuple[Outcome, ...]:
+        """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled."""
+        unfinished = [run for run in self._runs.values() if not run.result.done()]
+        stopping = asyncio.run_coroutine_threadsafe(self._stop(unfinished), self._loop)
+        try:
+            stopping.result(self._grace_s + STOP_MARGIN_S)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(STOP_MARGIN_S)
+        self._loop.close()
+        return tuple(run.result.result() for run in unfinished if run.result.done() and not run.result.exception())
+
+    # On the loop.
+
+    async def _launch(self, runs: Sequence[_Run]) -> None:
+        try:
+            if self._world is None:
+                self._world = World(self.clock, self._key, self.masker, self._embedded)
+            world = self._world
+            # In a thread: the embedded servers may have to start.
+            placed = await asyncio.to_thread(world.located, [run.trip for run in runs])
+            for run, trip in zip(runs, placed, strict=True):
+                run.trip = trip
+            world.mailboxes.plan(trip.receive for trip in placed if trip.receive)
+            for run in sorted(runs, key=lambda run: run.trip.priority):
+                run.task = asyncio.create_task(self._fly(run, world), name=run.trip.id)
+        except Exception as error:
+            for run in runs:
+                run.result.set_exception(error)
+
+    async def _fly(self, run: _Run, world: World) -> None:
+        try:
+            async with self._slots:
+                run.journal = Journal(run.trip, self.clock)
+                run.result.set_result(await run_trip(run.trip, world, run.journal, grace_s=self._grace_s))
+        except asyncio.CancelledError:
+            journal = run.journal or Journal(run.trip, self.clock)
+            run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the run was stopped before it was done")))
+            raise
+        except BaseException as error:
+            run.result.set_exception(error)
+
+    async def _stop(self, unfinished: Sequence[_Run]) -> None:
+        tasks = {run.task for run in unfinished if run.task}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._grace_s)
+        if self._world:
+            await self._world.smtp.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest, timeout=1)
+        for run in unfinished:
+            if not run.result.done():
+                journal = run.journal or Journal(run.trip, self.clock)
+                if journal.submission.phase is not Phase.NOT_SENT:
+                    journal.stays(f"the clean-up took too long; {REMOVED_LATER}")
+                run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()

@@ -1,0 +1,112 @@
+"""What a trip notes on its way, and the outcome that becomes of it."""
+
+from mailtrip_checks.clock import Clock
+from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.errors import TripError
+from mailtrip_checks.identity import new_token
+from mailtrip_checks.mailbox.registry import Watch
+from mailtrip_checks.mailbox.watch import Arrival
+from mailtrip_checks.outcome import Line, Outcome, Reply, Stage
+from mailtrip_checks.smtp_pool import Dialogue
+from mailtrip_checks.trips import Trip
+from mailtrip_checks.wire.smtp import Submission
+from mailtrip_checks.wire.transcript import Stages
+
+
+class Journal:
+    """The evidence of one trip, complete at every moment, so that also a cancelled trip can be told."""
+
+    def __init__(self, trip: Trip, clock: Clock) -> None:
+        self.trip = trip
+        self.token = new_token()
+        self.submission = Submission()
+        leg = Leg.SMTP if trip.send else Leg.MAILBOX
+        self.dialogue = Dialogue(Stages(clock, leg))
+        self.watch: Watch | None = None
+        self.arrival: Arrival | None = None
+        self.deletion: Stage | None = None
+        self.warnings: list[str] = []
+        self.left_behind: list[str] = []
+        self.mail_sent = b""
+        self._clock = clock
+        self.started_at_s = clock.now()
+        self._started_wall_s = clock.wall()
+
+    def stays(self, why: str) -> None:
+        """Name the mail of this trip as one that stays, or may still come."""
+        receive = self.trip.receive
+        where = f"{receive.mailbox} of {receive.at.user} at {receive.at.host}" if receive else "the recipient's mailbox"
+        self.left_behind.append(f"the mail {{{self.token}}} in {where}: {why}")
+
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages in the order in which they began; transit lasts until the mail was seen, or given up."""
+        stages = [*self.dialogue.opening, *self.dialogue.stages.taken]
+        if self.watch:
+            stages += self.watch.opening
+        if self.arrival:
+            stages += self.arrival.stages
+        accepted_at_s = self.submission.accepted_at_s
+        if accepted_at_s is not None and self.watch:
+            until_s = self.arrival.bracket.seen_at_s if self.arrival else self._clock.now()
+            stages.append(Stage(Leg.TRANSIT, "transit", accepted_at_s, max(until_s - accepted_at_s, 0.0)))
+        if self.deletion:
+            stages.append(self.deletion)
+        return tuple(sorted(stages, key=lambda stage: stage.started_at_s))
+
+    def outcome(self, end: End, error: TripError | None = None) -> Outcome:
+        """The trip as it stands, ended by `error` if anything went wrong."""
+        stages = self.stages()
+        leg, stage = self._where(error, stages)
+        replies = tuple(self.submission.replies)
+        if error and error.reply and not (replies and replies[-1].text == error.reply):
+            replies = (*replies, Reply(leg or Leg.SMTP, stage, error.reply))
+        own = [one.started_at_s for one in stages if not one.shared]
+        return Outcome(
+            end=end,
+            token=self.token,
+            started_at_s=min(own, default=self.started_at_s),
+            ended_at_s=self._clock.now(),
+            started_wall_s=self._started_wall_s,
+            leg=leg,
+            stage=stage,
+            what=error.what if error else "",
+            advice=error.advice if error else "",
+            stages=stages,
+            mail_from_at_s=self.submission.mail_from_at_s,
+            accepted_at_s=self.submission.accepted_at_s,
+            bracket=self.arrival.bracket if self.arrival else None,
+            replies=replies,
+            transcript=self._transcript(),
+            warnings=tuple(dict.fromkeys((*self.dialogue.warnings, *self._mailbox_warnings(), *self.warnings))),
+            left_behind=tuple(self.left_behind),
+            hosts=self._hosts(),
+            mail_sent=self.mail_sent,
+            mail_received=self.arrival.mail if self.arrival else b"",
+        )
+
+    def _where(self, error: TripError | None, stages: tuple[Stage, ...]) -> tuple[Leg | None, str]:
+        if error is None:
+            return None, ""
+        if error.leg is not None:
+            return error.leg, error.stage
+        if self.submission.accepted_at_s is not None:
+            return Leg.MAILBOX, "find" if self.arrival is None else "delete"
+        mine = [stage for stage in stages if not stage.shared]
+        return (mine[-1].leg, mine[-1].name) if mine else (Leg.SMTP if self.trip.send else Leg.MAILBOX, "")
+
+    def _mailbox_warnings(self) -> tuple[str, ...]:
+        return self.watch.warnings if self.watch else ()
+
+    def _transcript(self) -> tuple[Line, ...]:
+        lines = (*self.dialogue.transcript, *(self.watch.transcript if self.watch else ()))
+        return tuple(sorted(lines, key=lambda line: line.at_s))
+
+    def _hosts(self) -> tuple[tuple[str, str], ...]:
+        trip = self.trip
+        hosts: list[tuple[str, str]] = []
+        if trip.send:
+            hosts.append(("smtp", self.dialogue.host or f"{trip.send.via.host}:{trip.send.via.port}"))
+        if trip.receive:
+            watched = self.watch.host if self.watch else ""
+            hosts.append(("mailbox", watched or f"{trip.receive.at.host}:{trip.receive.at.port}"))
+        return tuple(hosts)

@@ -1,0 +1,79 @@
+"""Judgement: what a trip saw, held against what its author expected."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.outcome import Outcome
+from mailtrip_checks.trips import Channel, Expect, Expected, Limit
+
+_WANTED_ENDS = {
+    Expected.DELIVERED: End.DELIVERED,
+    Expected.ACCEPTED: End.ACCEPTED,
+    Expected.CONNECTED: End.CONNECTED,
+    Expected.REJECTED: End.REJECTED,
+    Expected.UNDELIVERED: End.LOST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`end` is the outcome's, or `late`; `failures` and `warnings` are sentences; it passed if nothing failed."""
+
+    end: End
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    channels: Mapping[Channel, float]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+def channels(outcome: Outcome) -> dict[Channel, float]:
+    """Seconds for each channel that this trip saw; what was not its own to see is missing, never 0."""
+    seen: dict[Channel, float] = {}
+    for channel, leg in ((Channel.SMTP, Leg.SMTP), (Channel.MAILBOX, Leg.MAILBOX)):
+        lengths = [stage.length_s for stage in outcome.stages if stage.leg is leg and not stage.shared]
+        if lengths:
+            seen[channel] = sum(lengths)
+    if outcome.bracket is not None:
+        if outcome.accepted_at_s is not None:
+            # A mail can be seen before the 250 that accepts it; then its transit took no time.
+            seen[Channel.TRANSIT] = max(outcome.bracket.seen_at_s - outcome.accepted_at_s, 0.0)
+        if outcome.mail_from_at_s is not None:
+            seen[Channel.TOTAL] = outcome.bracket.seen_at_s - outcome.mail_from_at_s
+    if Channel.SMTP in seen and Channel.MAILBOX in seen:
+        seen[Channel.RESPONSES] = seen[Channel.SMTP] + seen[Channel.MAILBOX]
+    return seen
+
+
+def judge(outcome: Outcome, expect: Expect) -> Judgement:
+    """Hold the outcome against the expectation; never raises."""
+    seen = channels(outcome)
+    failures = list(_wrong_end(outcome, expect))
+    late: list[str] = []
+    warnings = list(outcome.warnings)
+    for limit in expect.limits:
+        length_s = seen.get(limit.channel)
+        if length_s is None:
+            continue
+        if limit.fail_s is not None and length_s > limit.fail_s:
+            late.append(_past(limit, length_s, limit.fail_s))
+        elif limit.warn_s is not None and length_s > limit.warn_s:
+            warnings.append(_past(limit, length_s, limit.warn_s))
+    is_late = late and not failures
+    return Judgement(End.LATE if is_late else outcome.end, (*failures, *late), tuple(warnings), seen)
+
+
+def _wrong_end(outcome: Outcome, expect: Expect) -> Iterator[str]:
+    wanted = _WANTED_ENDS[expect.outcome]
+    if outcome.end is not wanted:
+        why = f": {outcome.what}" if outcome.what else ""
+        yield f"expected {expect.outcome}, but it ended {outcome.end}{why}"
+    elif expect.reply_pattern is not None and not expect.reply_pattern.search(outcome.replies[-1].text):
+        yield f"expected the reply {expect.reply}, but the server said {outcome.replies[-1].text!r}"
+
+
+def _past(limit: Limit, length_s: float, bound_s: float) -> str:
+    return f"{limit.channel} took {length_s:.3f} s, which is past the limit of {bound_s:g} s"

@@ -1,0 +1,1 @@
+"""Mailboxes: one watcher each, whoever waits there."""

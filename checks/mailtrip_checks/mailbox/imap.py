@@ -1,0 +1,227 @@
+"""A mailbox on an IMAP server: one connection, which watches by EXAMINE and selects only to delete."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+
+from mailtrip_checks.ends import Leg
+from mailtrip_checks.errors import LoginFailed, ProtocolError, TripError, Undeleted
+from mailtrip_checks.identity import HEADER, Kind, may_delete, sight
+from mailtrip_checks.mailbox.watch import Arrival, Common, Deletion, Doomed, Mailbox
+from mailtrip_checks.outcome import Bracket, Stage
+from mailtrip_checks.trips import Receive, Search
+from mailtrip_checks.wire.imap import FetchedHeader, ImapSession, Selected
+from mailtrip_checks.wire.transcript import Stages
+
+# A server may drop a client after 30 minutes without a command (RFC 3501 §5.4, RFC 2177).
+_KEEP_ALIVE_S = 29 * 60.0
+_FROM_THE_FIRST = 1
+_ONLY_FLAGGED = "flagged \\Deleted, but it stays until somebody expunges: the server has no UIDPLUS to remove it alone"
+
+
+class ImapMailbox(Mailbox):
+    """Watches what comes since the UIDNEXT that it noted; see `Mailbox`."""
+
+    def __init__(self, receive: Receive, common: Common) -> None:
+        self._held = AsyncExitStack()
+        self._session: ImapSession | None = None
+        self._uidvalidity: int | None = None
+        self._next_uid = _FROM_THE_FIRST
+        self._known_at_s = 0.0
+        super().__init__(receive, common)
+
+    @property
+    def session(self) -> ImapSession:
+        """The open session; `_begin` made it."""
+        if self._session is None:
+            raise ProtocolError("the mailbox is not open")
+        return self._session
+
+    async def _begin(self) -> None:
+        self.common.gates.check_logins(self.endpoint)
+        await self._held.enter_async_context(self.common.gates.connection(self.endpoint))
+        stages = Stages(self.clock, Leg.MAILBOX)
+        try:
+            selected = await self._connect(stages)
+        finally:
+            self.opening = tuple(stages.taken)
+        self._uidvalidity = selected.uidvalidity
+        if self.receive.search is Search.NEW:
+            self._next_uid = selected.uidnext
+            self._known_at_s = self.session.exists_at_s
+
+    async def _connect(self, stages: Stages) -> Selected:
+        try:
+            self._session = await ImapSession.open(
+                self.endpoint,
+                self.common.network,
+                step_timeout_s=self.receive.step_timeout_s,
+                stages=stages,
+                transcript=self.transcript,
+                warn=self.ears.warnings.append,
+            )
+        except LoginFailed:
+            self.common.gates.login_was(self.endpoint, accepted=False)
+            raise
+        self.common.gates.login_was(self.endpoint, accepted=True)
+        self.host = self._session.host
+        with stages.of("select"):
+            return await self._session.examine(self.receive.mailbox)
+
+    async def _reconnect(self) -> None:
+        self.session.close()
+        selected = await self._connect(Stages(self.clock, Leg.MAILBOX))
+        self._selected_again(selected)
+
+    def _selected_again(self, selected: Selected) -> None:
+        """UIDs are good under one UIDVALIDITY (RFC 3501 §2.3.1.1); under another all must be read anew."""
+        if selected.uidvalidity != self._uidvalidity:
+            self._uidvalidity = selected.uidvalidity
+            self._next_uid = _FROM_THE_FIRST
+        self._known_at_s = 0.0
+
+    async def _look(self, *, thorough: bool) -> None:
+        started_at_s = self.clock.now()
+        await self.session.noop()
+        mails = await self._unread(thorough=thorough)
+        ended_at_s = self.clock.now()
+        told_at_s = self.session.exists_at_s
+        found: list[tuple[FetchedHeader, Bracket]] = []
+        for mail in mails:
+            waited = self.waiter_for(mail.header)
+            if waited:
+                missed_at_s = waited[0].missed_at_s
+                seen_at_s = told_at_s if missed_at_s <= told_at_s <= ended_at_s else ended_at_s
+                found.append((mail, Bracket(missed_at_s, seen_at_s)))
+        find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
+        for mail, bracket in found:
+            await self._take(mail, bracket, find)
+
+    async def _unread(self, *, thorough: bool) -> list[FetchedHeader]:
+        if self.receive.search is Search.SERVER:
+            return await self._search()
+        if self.session.exists_at_s <= self._known_at_s and not thorough:
+            return []
+        known_at_s = self.session.exists_at_s
+        mails = await self.session.uid_fetch_headers(f"{self._next_uid}:*")
+        # `n:*` gives the last mail even where its UID is below n (RFC 3501 §6.4.8).
+        mails = [mail for mail in mails if mail.uid >= self._next_uid]
+        self._next_uid = max((mail.uid + 1 for mail in mails), default=self._next_uid)
+        self._known_at_s = known_at_s
+        return mails
+
+    async def _search(self) -> list[FetchedHeader]:
+        mails: list[FetchedHeader] = []
+        for waiter in [waiter for waiter in self._waiters.values() if waiter.active]:
+            uids = await self.session.uid_search_header("Subject", waiter.token)
+            if uids:
+                mails += await self.session.uid_fetch_headers(",".join(map(str, uids)))
+        return mails
+
+    async def _take(self, mail: FetchedHeader, bracket: Bracket, find: Stage) -> None:
+        started_at_s = self.clock.now()
+        whole = await self.session.uid_fetch_message(mail.uid)
+        fetch = Stage(Leg.MAILBOX, "fetch", started_at_s, self.clock.now() - started_at_s)
+        waited = self.waiter_for(mail.header)
+        if whole is not None and waited:
+            waiter, sighting = waited
+            waiter.arrived.set_result(Arrival(sighting, bracket, mail.uid, self._uidvalidity, whole, (find, fetch)))
+
+    async def _rest(self, for_s: float | None) -> None:
+        for_s = _KEEP_ALIVE_S if for_s is None else for_s
+        if for_s <= 0 or self._wake.is_set():
+            return
+        if self.receive.push:
+            await self.session.idle(for_s, self._wake)
+            return
+        with suppress(TimeoutError):
+            async with self.clock.timeout_at(self.clock.now() + for_s):
+                await self._wake.wait()
+        if for_s == _KEEP_ALIVE_S:
+            await self.session.noop()
+
+    async def _delete(self, doomed: Sequence[Doomed]) -> None:
+        started_at_s = self.clock.now()
+        selected = await self.session.select(self.receive.mailbox)
+        proved = await self._prove(await self._places(doomed, selected.uidvalidity))
+        for one in doomed:
+            if one not in proved.values():
+                one.done.set_result(Deletion("it was gone before we could delete it"))
+        for folder in {one.how.move_to for one in proved.values()}:
+            mails = {uid: one for uid, one in proved.items() if one.how.move_to == folder}
+            await self._remove(mails, folder, started_at_s)
+        if self._waiters or not await self.session.unselect():
+            self._selected_again(await self.session.examine(self.receive.mailbox))
+
+    async def _places(self, doomed: Sequence[Doomed], uidvalidity: int | None) -> dict[int, Doomed]:
+        """The UID of each in this selection; found again by the token where UIDVALIDITY has changed."""
+        places: dict[int, Doomed] = {}
+        for one in doomed:
+            if one.arrival.uidvalidity == uidvalidity:
+                places[one.arrival.place] = one
+            else:
+                uids = await self.session.uid_search_header("Subject", one.arrival.sighting.token)
+                places |= dict.fromkeys(uids[-1:], one)
+        return places
+
+    async def _prove(self, good: dict[int, Doomed]) -> dict[int, Doomed]:
+        """Those that are, read again in this selection, still the mails that may be deleted."""
+        proved: dict[int, Doomed] = {}
+        for mail in await self.session.uid_fetch_headers(_uid_set(good)) if good else ():
+            one = good.get(mail.uid)
+            sighting = sight(mail.header, self.common.key)
+            if one and sighting == one.arrival.sighting and may_delete(sighting, dedicated=one.dedicated):
+                proved[mail.uid] = one
+        return proved
+
+    async def _remove(self, mails: dict[int, Doomed], folder: str | None, started_at_s: float) -> None:
+        uids = sorted(mails)
+        session = self.session
+        if folder is not None:
+            await session.uid_move(uids, folder)
+        else:
+            await session.uid_store_deleted(uids)
+            if "UIDPLUS" in session.capabilities:
+                await session.uid_expunge(uids)
+            elif all(one.dedicated for one in mails.values()):
+                await session.expunge()
+            else:
+                # EXPUNGE would take along what others flagged, and no check before it closes that gap.
+                for one in mails.values():
+                    one.done.set_result(Deletion(_ONLY_FLAGGED, self._deletion(started_at_s)))
+                return
+        left = await session.uids_present(uids)
+        for uid, one in mails.items():
+            if uid in left:
+                one.done.set_exception(Undeleted(f"the server kept the mail with UID {uid} after it was expunged"))
+            else:
+                one.done.set_result(Deletion(stage=self._deletion(started_at_s)))
+
+    def _deletion(self, started_at_s: float) -> Stage:
+        return Stage(Leg.MAILBOX, "delete", started_at_s, self.clock.now() - started_at_s)
+
+    async def _sweep(self) -> None:
+        now = self.clock.wall()
+        await self.session.select(self.receive.mailbox)
+        uids = await self.session.uid_search_header(HEADER, "")
+        expired: list[int] = []
+        for mail in await self.session.uid_fetch_headers(",".join(map(str, uids))) if uids else ():
+            sighting = sight(mail.header, self.common.key)
+            if sighting and sighting.kind is Kind.OURS and sighting.expires is not None and sighting.expires < now:
+                expired.append(mail.uid)
+        if expired:
+            await self.session.uid_store_deleted(expired)
+            if "UIDPLUS" in self.session.capabilities:
+                await self.session.uid_expunge(expired)
+            self.ears.warnings.append(f"removed {len(expired)} expired mails that earlier runs left")
+
+    async def _end(self) -> None:
+        if self._session is not None:
+            # LOGOUT from a selected mailbox expunges nothing; CLOSE would (RFC 3501 §6.4.2).
+            with suppress(TripError, OSError):
+                await self._session.logout()
+            self._session.close()
+        await self._held.aclose()
+
+
+def _uid_set(uids: dict[int, Doomed]) -> str:
+    return ",".join(map(str, sorted(uids)))

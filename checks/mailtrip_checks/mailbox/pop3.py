@@ -1,0 +1,195 @@
+"""A maildrop on a POP3 server: one short session a look, because a session locks the maildrop (RFC 1939 §4).
+
+Message numbers are good in one session only, so a mail is found, proved ours, retrieved and marked for deletion in the
+same session; the server removes it at QUIT, and only its +OK makes that certain (RFC 1939 §6).
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from mailtrip_checks.ends import Leg
+from mailtrip_checks.errors import LoginFailed, TripError, Undeleted
+from mailtrip_checks.gates import Turns
+from mailtrip_checks.identity import Kind, Sighting, may_delete, sight
+from mailtrip_checks.mailbox.watch import Arrival, Common, Deletion, Doomed, Mailbox, Waiter
+from mailtrip_checks.outcome import Bracket, Stage
+from mailtrip_checks.trips import Receive, Search
+from mailtrip_checks.wire.pop3 import LoginTooSoon, MaildropBusy, Pop3Session
+from mailtrip_checks.wire.transcript import Stages
+
+SWEEP_NEWEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    """A mail that ends the waiting of `waiter`, with its number in this session."""
+
+    waiter: Waiter
+    sighting: Sighting
+    number: int
+    bracket: Bracket
+    mail: bytes
+    stages: tuple[Stage, ...]
+
+
+class Pop3Mailbox(Mailbox):
+    """Watches what is not in the UIDL list that it noted; see `Mailbox`. `turns` lets one session in at a time."""
+
+    first_gap_s = 1.0
+
+    def __init__(self, receive: Receive, common: Common, turns: Turns) -> None:
+        self._turns = turns
+        self._known: set[str] = set()
+        self._not_before_s = 0.0
+        # What the QUIT that followed a find said of its deletion: "" or why the mail stays.
+        self._deleted: dict[str, str] = {}
+        super().__init__(receive, common)
+
+    @asynccontextmanager
+    async def _session(self, stages: Stages) -> AsyncGenerator[Pop3Session]:
+        """A session that holds the maildrop; leaves by QUIT, or drops the connection (nothing is deleted then)."""
+        gates = self.common.gates
+        gates.check_logins(self.endpoint)
+        maildrop = (self.endpoint.host, self.endpoint.port, self.endpoint.user)
+        async with self._turns.of(maildrop), gates.connection(self.endpoint):
+            await self.clock.sleep(self._not_before_s - self.clock.now())
+            try:
+                session = await Pop3Session.open(
+                    self.endpoint,
+                    self.common.network,
+                    step_timeout_s=self.receive.step_timeout_s,
+                    stages=stages,
+                    transcript=self.transcript,
+                    warn=self._warn_once,
+                )
+            except LoginFailed:
+                gates.login_was(self.endpoint, accepted=False)
+                raise
+            gates.login_was(self.endpoint, accepted=True)
+            self.host = session.host
+            self._not_before_s = self.clock.now() + (session.login_delay_s or 0)
+            try:
+                yield session
+            finally:
+                session.close()
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self.ears.warnings:
+            self.ears.warnings.append(text)
+
+    async def _begin(self) -> None:
+        stages = Stages(self.clock, Leg.MAILBOX)
+        try:
+            async with self._session(stages) as session:
+                with stages.of("select"):
+                    listing = await session.uidl()
+                await session.quit()
+        finally:
+            self.opening = tuple(stages.taken)
+        if self.receive.search is not Search.ALL:
+            self._known = {unique_id for _, unique_id in listing}
+
+    async def _reconnect(self) -> None:
+        """Nothing to do: each look connects anew."""
+
+    async def _look(self, *, thorough: bool) -> None:
+        stages = Stages(self.clock, Leg.MAILBOX)
+        try:
+            async with self._session(stages) as session:
+                finds = await self._find(session, stages)
+                doomed = [find for find in finds if self._is_doomed(find)]
+                started_at_s = self.clock.now()
+                for find in doomed:
+                    await session.dele(find.number)
+                quit_failed = await self._quit(session)
+                if doomed:
+                    stages.add("delete", started_at_s, self.clock.now())
+        except (MaildropBusy, LoginTooSoon) as busy:
+            self.transcript.note(f"{busy.what}; looking again later")
+            return
+        for find in doomed:
+            self._deleted[find.sighting.token] = quit_failed
+        for find in finds:
+            arrival = Arrival(
+                find.sighting, find.bracket, find.number, None, find.mail, self._stages_of(find, finds, stages)
+            )
+            if not find.waiter.arrived.done():
+                find.waiter.arrived.set_result(arrival)
+
+    async def _quit(self, session: Pop3Session) -> str:
+        try:
+            await session.quit()
+        except TripError as error:
+            return error.what
+        return ""
+
+    def _stages_of(self, find: _Find, finds: Sequence[_Find], stages: Stages) -> tuple[Stage, ...]:
+        """The session's stages, which the first find pays for, and the find's own."""
+        shared = find is not finds[0]
+        session = (Stage(s.leg, s.name, s.started_at_s, s.length_s, shared) for s in stages.taken)
+        return (*session, *find.stages)
+
+    async def _find(self, session: Pop3Session, stages: Stages) -> list[_Find]:
+        started_at_s = self.clock.now()
+        finds: list[_Find] = []
+        listing = await session.uidl()
+        for number, unique_id in listing:
+            if unique_id in self._known:
+                continue
+            header = await session.top(number)
+            self._known.add(unique_id)
+            waited = self.waiter_for(header) if header is not None else None
+            if waited and waited[0] not in [find.waiter for find in finds]:
+                finds.append(await self._retrieve(session, number, waited, started_at_s))
+        return finds
+
+    async def _retrieve(
+        self, session: Pop3Session, number: int, waited: tuple[Waiter, Sighting], started_at_s: float
+    ) -> _Find:
+        # RETR sets \Seen where the maildrop is an IMAP mailbox too: only now that TOP has shown whose mail it is.
+        waiter, sighting = waited
+        seen_at_s = self.clock.now()
+        mail = await session.retr(number)
+        find = Stage(Leg.MAILBOX, "find", started_at_s, seen_at_s - started_at_s)
+        fetch = Stage(Leg.MAILBOX, "fetch", seen_at_s, self.clock.now() - seen_at_s)
+        return _Find(waiter, sighting, number, Bracket(waiter.missed_at_s, seen_at_s), mail, (find, fetch))
+
+    def _is_doomed(self, find: _Find) -> bool:
+        receive = find.waiter.receive
+        proved = sight(find.mail, self.common.key) == find.sighting
+        return receive.delete.wanted and proved and may_delete(find.sighting, dedicated=receive.mailbox_is_dedicated)
+
+    async def _rest(self, for_s: float | None) -> None:
+        if for_s is None:
+            await self._wake.wait()
+            return
+        with suppress(TimeoutError):
+            async with self.clock.timeout_at(self.clock.now() + for_s):
+                await self._wake.wait()
+
+    async def _delete(self, doomed: Sequence[Doomed]) -> None:
+        """The session that found them has deleted them; its QUIT said whether."""
+        for one in doomed:
+            kept = self._deleted.get(one.arrival.sighting.token, "it could not be proved ours again")
+            if kept:
+                one.done.set_exception(Undeleted(f"the deletion is not certain: {kept}"))
+            else:
+                one.done.set_result(Deletion())
+
+    async def _sweep(self) -> None:
+        now = self.clock.wall()
+        expired = 0
+        async with self._session(Stages(self.clock, Leg.MAILBOX)) as session:
+            for number, _ in (await session.uidl())[-SWEEP_NEWEST:]:
+                header = await session.top(number)
+                sighting = sight(header, self.common.key) if header else None
+                if sighting and sighting.kind is Kind.OURS and sighting.expires is not None and sighting.expires < now:
+                    await session.dele(number)
+                    expired += 1
+            await session.quit()
+        if expired:
+            self.ears.warnings.append(f"removed {expired} expired mails that earlier runs left")
+
+    async def _end(self) -> None:
+        """Nothing to do: no session outlives its look."""

@@ -1,0 +1,158 @@
+"""The trip itself: `run_trip` is the function to read first."""
+
+import asyncio
+from contextlib import suppress
+
+from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.errors import TripError, Undeleted
+from mailtrip_checks.identity import Kind, may_delete
+from mailtrip_checks.journal import Journal
+from mailtrip_checks.mailbox.registry import Watch
+from mailtrip_checks.message import compose
+from mailtrip_checks.outcome import Outcome
+from mailtrip_checks.trips import Auth, Protocol, Receive, Send, Trip, Until
+from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.imap import ImapSession
+from mailtrip_checks.wire.pop3 import Pop3Session
+from mailtrip_checks.wire.smtp import Phase, SmtpSession
+from mailtrip_checks.wire.transcript import Transcript
+from mailtrip_checks.world import World
+
+REMOVED_LATER = "the next run in that mailbox removes it once it has expired"
+
+
+async def run_trip(trip: Trip, world: World, journal: Journal, *, grace_s: float) -> Outcome:
+    """Send, wait, fetch, delete; the outcome says how far it came. Never raises for what a server did.
+
+    When cancelled, a trip ends within `grace_s` seconds: what was sent is waited for and deleted, or the journal names
+    it as left behind. CancelledError goes on to the caller, who finds the rest in the journal.
+    """
+    try:
+        match trip.send, trip.receive:
+            case Send(until=Until.DATA) as send, Receive() as receive:
+                end = await _round_trip(trip, send, receive, world, journal, grace_s)
+            case Send() as send, _:
+                end = await _submit(trip, send, world, journal, grace_s)
+            case _, Receive() as receive:
+                end = await _connect_only(receive, world, journal)
+            case _:
+                end = End.SKIPPED
+    except TripError as error:
+        return journal.outcome(error.end, error)
+    return journal.outcome(end)
+
+
+async def _round_trip(trip: Trip, send: Send, receive: Receive, world: World, journal: Journal, grace_s: float) -> End:
+    watch = journal.watch = world.mailboxes.watch(receive, journal.token, own=trip.own_mailbox)
+    async with watch:  # before sending: nothing arrives unseen
+        try:
+            await _submit(trip, send, world, journal, grace_s)
+            accepted_at_s = journal.submission.accepted_at_s or world.clock.now()
+            await _receive(receive, journal, watch, accepted_at_s + trip.timeout_s)
+        except asyncio.CancelledError:
+            if journal.submission.phase is not Phase.NOT_SENT:
+                await _clean_up(receive, world, journal, watch, grace_s)
+            raise
+        except TripError:
+            if journal.submission.phase is not Phase.NOT_SENT and journal.arrival is None:
+                journal.stays(f"it may still come; {REMOVED_LATER}")
+            raise
+    return End.DELIVERED
+
+
+async def _submit(trip: Trip, send: Send, world: World, journal: Journal, grace_s: float) -> End:
+    leaves = trip.receive is not None and not trip.receive.delete.wanted
+    expires_after_s = None if leaves else send.timeout_s + trip.timeout_s
+    async with world.smtp.session(send, journal.dialogue, own=trip.own_smtp) as session:
+        journal.mail_sent = compose(
+            send, journal.token, world.key, wall_s=world.clock.wall(), expires_after_s=expires_after_s
+        )
+        spent_s = sum(stage.length_s for stage in journal.dialogue.opening if not stage.shared)
+        async with within(world.clock, send.timeout_s - spent_s, f"the SMTP leg to {send.via.host}"):
+            await _dialogue(send, session, journal, grace_s)
+    return End.ACCEPTED
+
+
+async def _dialogue(send: Send, session: SmtpSession, journal: Journal, grace_s: float) -> None:
+    """MAIL to the final 250. Once the message is on its way, a cancellation waits for the answer, within bounds."""
+    dialogue = asyncio.ensure_future(
+        session.submit(
+            send.sender, send.recipients, journal.mail_sent, send.until, journal.dialogue.stages, journal.submission
+        )
+    )
+    try:
+        await asyncio.shield(dialogue)
+    except asyncio.CancelledError:
+        if journal.submission.phase is Phase.IN_DATA:
+            await asyncio.wait({dialogue}, timeout=grace_s / 2)
+        dialogue.cancel()
+        await asyncio.wait({dialogue})
+        raise
+
+
+async def _receive(receive: Receive, journal: Journal, watch: Watch, until_s: float) -> None:
+    watch.expect(journal.submission.mail_from_at_s or until_s)
+    arrival = journal.arrival = await watch.arrival(until_s)
+    if arrival.sighting.kind is Kind.STRIPPED:
+        journal.warnings.append("a gateway removed our X-Mailtrip header; Message-ID and subject told whose mail it is")
+    if not receive.delete.wanted:
+        return
+    if not may_delete(arrival.sighting, dedicated=receive.mailbox_is_dedicated):
+        why = "it does not bear our header, and only `mailbox_is_dedicated: true` lets such a mail be deleted"
+        journal.stays(why)
+        journal.warnings.append(f"the mail stays: {why}")
+        return
+    try:
+        deletion = await watch.delete(arrival)
+    except Undeleted as error:
+        error.leg, error.stage = Leg.MAILBOX, "delete"
+        journal.stays(error.what)
+        raise
+    journal.deletion = deletion.stage
+    if deletion.warning:
+        journal.warnings.append(deletion.warning)
+
+
+async def _clean_up(receive: Receive, world: World, journal: Journal, watch: Watch, grace_s: float) -> None:
+    """The run was stopped: delete what was sent, if it comes in time; else name it."""
+    until_s = world.clock.now() + grace_s / 2
+    try:
+        async with within(world.clock, grace_s, "the clean-up"):
+            if journal.arrival is None:
+                await _receive(receive, journal, watch, until_s)
+            elif receive.delete.wanted and journal.deletion is None:
+                await watch.delete(journal.arrival)
+    except TripError as error:
+        if not journal.left_behind:
+            journal.stays(f"{error.what}; {REMOVED_LATER}")
+
+
+async def _connect_only(receive: Receive, world: World, journal: Journal) -> End:
+    if receive.at.auth is Auth.NONE:
+        await _greet(receive, world, journal)
+    else:
+        journal.watch = world.mailboxes.watch(receive, journal.token, own=True)
+        async with journal.watch:
+            pass
+    return End.CONNECTED
+
+
+async def _greet(receive: Receive, world: World, journal: Journal) -> None:
+    """Connect, see the greeting, leave: for who may not log in."""
+    dialogue = journal.dialogue
+    transcript = Transcript(world.clock, dialogue.stages.leg, world.masker)
+    dialogue.follows(transcript)
+    client = ImapSession if receive.at.protocol is Protocol.IMAP else Pop3Session
+    async with world.gates.connection(receive.at):
+        session = await client.open(
+            receive.at,
+            world.network,
+            step_timeout_s=receive.step_timeout_s,
+            stages=dialogue.stages,
+            transcript=transcript,
+            warn=dialogue.warnings.append,
+        )
+        dialogue.host = session.host
+        with suppress(TripError, OSError):
+            await (session.logout() if isinstance(session, ImapSession) else session.quit())
+        session.close()

@@ -1,0 +1,148 @@
+"""SMTP connections, handed from one trip to the next while trips wait for them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from mailtrip_checks.ends import Leg
+from mailtrip_checks.errors import LoginFailed
+from mailtrip_checks.gates import Gates
+from mailtrip_checks.outcome import Line, Stage
+from mailtrip_checks.trips import Send
+from mailtrip_checks.wire.connect import Network
+from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.smtp import SmtpSession
+from mailtrip_checks.wire.transcript import Stages, Transcript
+
+
+@dataclass(slots=True)
+class _Connection:
+    """An open session and what holds its place at the gate."""
+
+    session: SmtpSession
+    transcript: Transcript
+    place: AsyncExitStack
+
+    async def close(self) -> None:
+        try:
+            await self.session.close()
+        finally:
+            await self.place.aclose()
+
+
+@dataclass(slots=True)
+class _Line:
+    """Those who want a session with the same endpoint and HELO name."""
+
+    turns: asyncio.Semaphore
+    waiting: int = 0
+    idle: list[_Connection] = field(default_factory=list[_Connection])
+
+
+class Dialogue:
+    """What a trip sees of its SMTP connection, whether or not it could be opened."""
+
+    def __init__(self, stages: Stages) -> None:
+        self.stages = stages
+        self.host = ""
+        self.opening: tuple[Stage, ...] = ()
+        self.warnings: list[str] = []
+        self._transcript: Transcript | None = None
+        self._mark = 0
+
+    def follows(self, transcript: Transcript) -> None:
+        """Report what is said on this connection from now on."""
+        self._transcript = transcript
+        self._mark = transcript.mark()
+
+    @property
+    def transcript(self) -> tuple[Line, ...]:
+        return self._transcript.since(self._mark) if self._transcript else ()
+
+
+class SmtpPool:
+    """The SMTP connections of a run, each in use by one trip at a time."""
+
+    def __init__(self, network: Network, gates: Gates) -> None:
+        self._network = network
+        self._gates = gates
+        self._lines: dict[Hashable, _Line] = {}
+
+    @asynccontextmanager
+    async def session(self, send: Send, dialogue: Dialogue, *, own: bool) -> AsyncGenerator[SmtpSession]:
+        """A session to `send.via`; the caller's own, opened and closed for it, where `own`.
+
+        Raises what keeps it from being opened; `dialogue` has the evidence either way.
+        """
+        await self._gates.turn_to_send(send.via)
+        if own:
+            connection = await self._open(send, dialogue)
+            try:
+                yield connection.session
+            finally:
+                await connection.close()
+            return
+        line = self._lines.setdefault((send.via, send.helo), _Line(asyncio.Semaphore(send.via.connections_per_user)))
+        line.waiting += 1
+        try:
+            await line.turns.acquire()
+        finally:
+            line.waiting -= 1
+        try:
+            connection = self._take(line, dialogue) or await self._open(send, dialogue)
+            try:
+                yield connection.session
+            finally:
+                # Kept only for those who wait: an idle connection would hold a place that others may need.
+                if connection.session.usable and len(line.idle) < line.waiting:
+                    line.idle.append(connection)
+                else:
+                    await asyncio.shield(connection.close())
+        finally:
+            line.turns.release()
+            while len(line.idle) > line.waiting:
+                await asyncio.shield(line.idle.pop().close())
+
+    def _take(self, line: _Line, dialogue: Dialogue) -> _Connection | None:
+        if not line.idle:
+            return None
+        connection = line.idle.pop()
+        dialogue.follows(connection.transcript)
+        dialogue.host = connection.session.host
+        dialogue.opening = tuple(replace(stage, shared=True) for stage in connection.session.opening)
+        return connection
+
+    async def _open(self, send: Send, dialogue: Dialogue) -> _Connection:
+        self._gates.check_logins(send.via)
+        transcript = Transcript(self._network.clock, Leg.SMTP, self._network.masker)
+        dialogue.follows(transcript)
+        async with AsyncExitStack() as place:
+            await place.enter_async_context(self._gates.connection(send.via))
+            stages = Stages(self._network.clock, Leg.SMTP)
+            try:
+                async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
+                    session = await SmtpSession.open(
+                        send.via,
+                        self._network,
+                        helo=send.helo,
+                        stages=stages,
+                        transcript=transcript,
+                        warn=dialogue.warnings.append,
+                    )
+            except LoginFailed:
+                self._gates.login_was(send.via, accepted=False)
+                raise
+            finally:
+                dialogue.opening = tuple(stages.taken)
+            session.opening = dialogue.opening
+            dialogue.host = session.host
+            self._gates.login_was(send.via, accepted=True)
+            return _Connection(session, transcript, place.pop_all())
+        raise AssertionError  # pragma: no cover  (an exit stack swallows nothing)
+
+    async def close(self) -> None:
+        """Close what is still open."""
+        for line in self._lines.values():
+            while line.idle:
+                await line.idle.pop().close()

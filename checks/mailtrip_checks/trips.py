@@ -1,0 +1,215 @@
+"""A trip as `parse` leaves it: frozen, complete, every default decided. Times are in seconds, sizes in bytes."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from mailtrip_checks.secrets import Secret
+
+
+class Protocol(StrEnum):
+    SMTP = "smtp"
+    IMAP = "imap"
+    POP3 = "pop3"
+
+
+class Security(StrEnum):
+    NONE = "none"
+    STARTTLS_IF_AVAILABLE = "starttls-if-available"
+    TLS_IF_AVAILABLE = "tls-if-available"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class Auth(StrEnum):
+    """How to log in. `PASSWORD` lets the client choose the best that the server offers."""
+
+    NONE = "none"
+    PASSWORD = "password"  # noqa: S105  (the name of a method, as definitions write it)
+    PLAIN = "plain"
+    LOGIN = "login"
+    CRAM_MD5 = "cram-md5"
+    APOP = "apop"
+
+
+class Family(StrEnum):
+    ANY = "any"
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which certificates are good: the system's authorities and `ca`, or exactly `fingerprint`, or any.
+
+    `fingerprint` is the lower-case hexadecimal SHA-256 of the DER certificate, without colons.
+    """
+
+    ca: Path | None = None
+    fingerprint: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server, and how to use it. `name` is how the definition calls it, never with a password in it.
+
+    `embedded` says that host, port and trust are filled in when the in-process servers run.
+    """
+
+    name: str
+    protocol: Protocol
+    host: str
+    port: int
+    security: Security
+    auth: Auth = Auth.NONE
+    user: str = ""
+    password: Secret | None = None
+    trust: Trust = Trust()
+    family: Family = Family.ANY
+    connections_per_host: int = 50
+    connections_per_user: int = 4
+    rate_per_s: float | None = None
+    login_failures: int = 10
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file's content, or `size_bytes` of filler."""
+
+    name: str
+    path: Path | None = None
+    size_bytes: int = 0
+
+
+class Until(StrEnum):
+    RCPT = "rcpt"
+    DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The SMTP leg. `headers` maps a field name to its value, or to None to remove what we would send."""
+
+    via: Endpoint
+    sender: str
+    recipients: tuple[str, ...]
+    header_from: str
+    helo: str | None = None
+    subject: str = ""
+    headers: tuple[tuple[str, str | None], ...] = ()
+    text: str | None = None
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    until: Until = Until.DATA
+    timeout_s: float = 60.0
+
+
+class Search(StrEnum):
+    NEW = "new"
+    SERVER = "server"
+    ALL = "all"
+
+
+class Match(StrEnum):
+    HEADER = "header"
+    SUBJECT = "subject"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """What becomes of the mail: deleted, left (`wanted` false), or moved to a folder."""
+
+    wanted: bool = True
+    move_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """The mailbox leg."""
+
+    at: Endpoint
+    mailbox: str = "INBOX"
+    mailbox_is_dedicated: bool = False
+    search: Search = Search.NEW
+    match: Match = Match.HEADER
+    push: bool = True
+    interval_s: float = 5.0
+    delete: Delete = Delete()
+    step_timeout_s: float = 30.0
+
+
+class Expected(StrEnum):
+    """The end that an author hopes for; ACCEPTED and CONNECTED follow from a missing leg."""
+
+    DELIVERED = "delivered"
+    ACCEPTED = "accepted"
+    CONNECTED = "connected"
+    REJECTED = "rejected"
+    UNDELIVERED = "undelivered"
+
+
+class Channel(StrEnum):
+    """What limits and reports speak of; see `judge.channels`."""
+
+    TOTAL = "total"
+    SMTP = "smtp"
+    MAILBOX = "mailbox"
+    TRANSIT = "transit"
+    RESPONSES = "responses"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Past `warn_s` a trip passes with a warning, past `fail_s` it fails."""
+
+    channel: Channel
+    warn_s: float | None = None
+    fail_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """`reply` is as written: an SMTP code, an enhanced code, or None; `reply_pattern` is the regex that decides."""
+
+    outcome: Expected = Expected.DELIVERED
+    reply: str | None = None
+    reply_pattern: re.Pattern[str] | None = None
+    limits: tuple[Limit, ...] = ()
+
+    def limits_any(self, *channels: Channel) -> bool:
+        """Does one of these channels have a limit?"""
+        return any(limit.channel in channels for limit in self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One round trip, ready to run; `line` counts from 1. At least one leg is there."""
+
+    id: str
+    path: Path
+    line: int
+    send: Send | None
+    receive: Receive | None
+    expect: Expect = Expect()
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    priority: int = 3
+    timeout_s: float = 300.0
+    skip: str | None = None
+    xfail: str | None = None
+    fresh: bool = False
+    environment: str | None = None
+    secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def own_smtp(self) -> bool:
+        """Whether its SMTP leg must open a connection of its own."""
+        return self.fresh or self.expect.limits_any(Channel.SMTP, Channel.RESPONSES)
+
+    @property
+    def own_mailbox(self) -> bool:
+        """Whether its mailbox leg must open a connection of its own."""
+        return self.fresh or self.expect.limits_any(Channel.MAILBOX, Channel.RESPONSES)

@@ -1,0 +1,1 @@
+"""The clients: connections, and the three protocols on them. Nothing here knows of trips."""

@@ -1,0 +1,148 @@
+"""From an endpoint to a connection: address, socket, and the five security modes."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from mailtrip_checks.clock import Clock
+from mailtrip_checks.errors import TlsFailed, Unreachable, Unresolved
+from mailtrip_checks.secrets import Masker
+from mailtrip_checks.trips import Endpoint, Family, Security
+from mailtrip_checks.wire.tls import TlsContexts, TlsNotOffered
+from mailtrip_checks.wire.transcript import Stages, Transcript
+
+_FAMILIES = {Family.ANY: socket.AF_UNSPEC, Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+
+_SocketAddress = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What all connections of a run share."""
+
+    clock: Clock
+    masker: Masker = field(default_factory=Masker)
+    contexts: TlsContexts = field(default_factory=TlsContexts)
+
+
+class StarttlsRefused(TlsFailed):
+    """STARTTLS was offered, but the server said no to it; the connection still works in plain."""
+
+
+class Session(Protocol):
+    """What `secured` needs of a client that has read its greeting."""
+
+    async def offers_starttls(self) -> bool: ...
+
+    async def starttls(self) -> None:
+        """Switch to TLS; raises StarttlsRefused, or TlsFailed for the handshake."""
+
+    async def close(self) -> None: ...
+
+
+AnySession = TypeVar("AnySession", bound=Session)
+
+
+async def secured(
+    endpoint: Endpoint, dial: Callable[[bool], Awaitable[AnySession]], warn: Callable[[str], None]
+) -> AnySession:
+    """Connect by the endpoint's security mode; `dial(tls)` opens a connection and reads its greeting.
+
+    A fall-back happens only where the server has no TLS to offer, is a new plain connection (or the plain one that
+    stands), and is said by `warn`. A failed handshake or a bad certificate never falls back.
+    """
+    where = f"{endpoint.host}:{endpoint.port}"
+    security = endpoint.security
+    if security in (Security.TLS, Security.TLS_IF_AVAILABLE):
+        try:
+            return await dial(True)
+        except TlsNotOffered:
+            if security is Security.TLS:
+                raise
+            warn(f"{where} offers no TLS: the connection is not encrypted")
+            return await dial(False)
+    session = await dial(False)
+    if security is Security.NONE:
+        return session
+    try:
+        if await session.offers_starttls():
+            await session.starttls()
+        elif security is Security.STARTTLS:
+            raise TlsNotOffered(f"{where} does not offer STARTTLS, which this definition requires")
+        else:
+            warn(f"{where} does not offer STARTTLS: the connection is not encrypted")
+    except StarttlsRefused as refused:
+        await session.close()
+        if security is Security.STARTTLS:
+            raise
+        warn(f"{where} refused STARTTLS ({refused.reply}): the connection is not encrypted")
+        return await dial(False)
+    except BaseException:
+        await session.close()
+        raise
+    return session
+
+
+async def open_socket(
+    endpoint: Endpoint,
+    stages: Stages,
+    transcript: Transcript,
+    make: Callable[[int, int, int], socket.socket] = socket.socket,
+) -> socket.socket:
+    """A connected, non-blocking socket; stages `resolve` and `connect`. Raises Unresolved or Unreachable.
+
+    Addresses are tried in the system's order; `make(family, type, protocol)` lets a caller pass its own class.
+    """
+    with stages.of("resolve"):
+        addresses = await _resolve(endpoint)
+    with stages.of("connect"):
+        failures: list[str] = []
+        for family, address in addresses:
+            try:
+                return await _connect(make(family, socket.SOCK_STREAM, 0), address)
+            except OSError as error:
+                failures.append(f"{address[0]}: {_reason(error)}")
+                transcript.note(f"{address[0]} port {address[1]}: {_reason(error)}")
+        raise Unreachable(f"{endpoint.host}:{endpoint.port} cannot be reached ({'; '.join(failures)})")
+
+
+async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(
+            endpoint.host, endpoint.port, family=_FAMILIES[endpoint.family], type=socket.SOCK_STREAM
+        )
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        kind = "" if endpoint.family is Family.ANY else f" {endpoint.family}"
+        raise Unresolved(f"no{kind} address for {endpoint.host}: {reason}") from error
+    return [(family, address) for family, _, _, _, address in found]
+
+
+async def _connect(sock: socket.socket, address: _SocketAddress) -> socket.socket:
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return "connection refused"
+    return (error.strerror or str(error)).lower()
+
+
+def peer(endpoint: Endpoint, sock: object) -> str:
+    """`name:port [address]` of a connected socket, for reports."""
+    address = ""
+    with suppress(OSError, AttributeError, IndexError, TypeError):
+        address = f" [{sock.getpeername()[0]}]"  # type: ignore[attr-defined]  # a transport's socket has no common type
+    return f"{endpoint.host}:{endpoint.port}{address}"

@@ -1,0 +1,22 @@
+"""Deadlines that say what took too long."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from mailtrip_checks.clock import Clock
+from mailtrip_checks.errors import TimedOut
+
+
+@asynccontextmanager
+async def within(clock: Clock, for_s: float, what: str) -> AsyncGenerator[None]:
+    """Bound the body to `for_s` seconds; past that it is cancelled, and TimedOut names `what`.
+
+    A TimeoutError of the body's own (ETIMEDOUT from the kernel) ends the same way.
+    """
+    try:
+        async with clock.timeout_at(clock.now() + for_s):
+            yield
+    except TimedOut:
+        raise
+    except TimeoutError as error:
+        raise TimedOut(f"{what}: no answer within {for_s:g} s") from error

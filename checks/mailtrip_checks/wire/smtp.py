@@ -1,0 +1,321 @@
+"""The SMTP leg (RFC 5321, AUTH RFC 4954, STARTTLS RFC 3207, SMTPUTF8 RFC 6531), on aiosmtplib's steps."""
+
+import re
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mailtrip_checks.ends import Leg
+from mailtrip_checks.errors import Deferred, LoginFailed, ProtocolError, Refused, Rejected, TripError
+from mailtrip_checks.outcome import Reply, Stage
+from mailtrip_checks.trips import Auth, Endpoint, Until
+from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
+from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.login import credentials, other_user, sasl_plain, wire_bytes
+from mailtrip_checks.wire.smtp_dialogue import GREETING, Answer, Dialogue
+from mailtrip_checks.wire.stream import open_stream
+from mailtrip_checks.wire.transcript import Stages, Transcript
+
+_RESET_S = 5.0
+_NOT_IMPLEMENTED = (500, 501, 502, 504)
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_QUOTED_LOCAL_PART = re.compile(r'"(?:[^"\\]|\\.)*"')
+_MECHANISMS = {Auth.PLAIN: "plain", Auth.LOGIN: "login", Auth.CRAM_MD5: "cram-md5"}
+
+
+class Phase(Enum):
+    """How far a message came. In IN_DATA nobody knows whether the server has it."""
+
+    NOT_SENT = "not sent"
+    IN_DATA = "in data"
+    ACCEPTED = "accepted"
+
+
+@dataclass(slots=True)
+class Submission:
+    """What became of a message, true also where `submit` raised or was cancelled.
+
+    IN_DATA holds from the DATA command to the final reply. Instants are monotonic seconds: just before MAIL is sent,
+    and when the bytes of the final 250 came in.
+    """
+
+    phase: Phase = Phase.NOT_SENT
+    mail_from_at_s: float | None = None
+    accepted_at_s: float | None = None
+    replies: list[Reply] = field(default_factory=list[Reply])
+
+
+class SmtpSession:
+    """A connection on which messages can be submitted, one at a time; made by `open`.
+
+    `opening` holds the stages that opened it, where the opener puts them.
+    """
+
+    def __init__(self, dialogue: Dialogue, network: Network, stages: Stages, warn: Callable[[str], None]) -> None:
+        self.opening: tuple[Stage, ...] = ()
+        self._dialogue = dialogue
+        self._client = dialogue.client
+        self._network = network
+        self._stages = stages
+        self._warn = warn
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        network: Network,
+        *,
+        helo: str | None,
+        stages: Stages,
+        transcript: Transcript,
+        warn: Callable[[str], None],
+    ) -> "SmtpSession":
+        """Connect by the security mode, say EHLO (HELO where that is all the server knows) and log in.
+
+        Stages resolve, connect, tls, login. Not bounded in time: the caller bounds the whole leg. Raises Unresolved,
+        Unreachable, TlsFailed, Refused, LoginFailed, ProtocolError.
+        """
+
+        async def dial(tls: bool) -> SmtpSession:
+            stream = await open_stream(endpoint, network, stages, transcript, tls=tls)
+            dialogue = await Dialogue.open(stream, helo or _own_name(), network)
+            session = cls(dialogue, network, stages, warn)
+            await session._or_close(session._greet())
+            return session
+
+        session = await secured(endpoint, dial, warn)
+        await session._or_close(session._begin(endpoint))
+        return session
+
+    @property
+    def host(self) -> str:
+        """`name:port [address]` of the server."""
+        return self._dialogue.host
+
+    @property
+    def usable(self) -> bool:
+        """Whether another message can be submitted here."""
+        return self._dialogue.usable
+
+    async def close(self) -> None:
+        """QUIT where that still makes sense, within 2 s, and close; raises nothing but CancelledError."""
+        await self._dialogue.farewell()
+
+    # Opening.
+
+    async def offers_starttls(self) -> bool:
+        """Whether EHLO lists STARTTLS."""
+        with self._stages.of("tls"):
+            await self._hello()
+            return self._client.supports_extension("starttls")
+
+    async def starttls(self) -> None:
+        """Switch to TLS; raises StarttlsRefused, or TlsFailed for the handshake or for injected plaintext."""
+        with self._stages.of("tls"):
+            answer = await self._dialogue.ask("STARTTLS", lambda: self._client.execute_command(b"STARTTLS"))
+            if answer.code != 220:
+                raise StarttlsRefused(f"{self.host} refused STARTTLS", reply=answer.text)
+            await self._dialogue.start_tls()
+            # What was offered in plain text may be forged (RFC 3207 §4.2). A server that has STARTTLS knows EHLO.
+            self._welcomed(await self._dialogue.ask("EHLO", self._client.ehlo))
+
+    async def _greet(self) -> None:
+        with self._stages.of("connect"):
+            answer = await self._dialogue.ask(GREETING, self._client.connect)
+            if answer.is_refusal:
+                raise Refused(f"{self.host} refused the session", reply=answer.text)
+            if not answer.good:
+                raise ProtocolError(f"{self.host} greeted with what is no SMTP greeting", reply=answer.text)
+
+    async def _begin(self, endpoint: Endpoint) -> None:
+        if self._client.is_ehlo_or_helo_needed:
+            with self._stages.of("connect"):
+                await self._hello()
+        if endpoint.auth is not Auth.NONE:
+            with self._stages.of("login"):
+                await self._log_in(endpoint)
+
+    async def _hello(self) -> None:
+        answer = await self._dialogue.ask("EHLO", self._client.ehlo)
+        if answer.code in _NOT_IMPLEMENTED:
+            answer = await self._dialogue.ask("HELO", self._client.helo)
+        self._welcomed(answer)
+
+    def _welcomed(self, answer: Answer) -> None:
+        if not answer.good:
+            advice = "The server may not like our name: `helo:` under `send` sets another."
+            raise Refused(f"{self.host} refused EHLO", reply=answer.text, advice=advice)
+
+    async def _log_in(self, endpoint: Endpoint) -> None:
+        """One mechanism, and no other after a refusal: each try counts towards a lock-out."""
+        user, password = credentials(endpoint)
+        name, secret = wire_bytes(user), wire_bytes(password)
+        client = self._client
+        match self._mechanism(endpoint.auth):
+            case Auth.CRAM_MD5:
+                answer = await self._dialogue.ask("AUTH", lambda: client.auth_crammd5(name, secret), _hidden)
+            case Auth.LOGIN:
+                answer = await self._dialogue.ask("AUTH", lambda: client.auth_login(name, secret), _hidden)
+            case _:
+                sasl_plain(user, password)  # refuses a NUL
+                answer = await self._dialogue.ask("AUTH", lambda: client.auth_plain(name, secret), _hidden)
+        if answer.is_refusal:
+            what = f"{self.host} refused the login of {user}"
+            raise LoginFailed(what, reply=answer.text, advice=_login_advice(answer.code, user))
+        if not answer.good:
+            self._dialogue.broken = True
+            raise ProtocolError(f"{self.host} answered AUTH out of turn", reply=answer.text)
+
+    def _mechanism(self, auth: Auth) -> Auth:
+        """The one to use; raises LoginFailed where the server does not offer it."""
+        offered = self._client.server_auth_methods
+        if auth is Auth.PASSWORD:
+            # CRAM-MD5 hides the password from listeners; under TLS it only demands that the server stores it in plain.
+            hidden, plain = (Auth.CRAM_MD5,), (Auth.PLAIN, Auth.LOGIN)
+            wanted = plain + hidden if self._dialogue.bridge.stream.secure else hidden + plain
+        else:
+            wanted = (auth,)
+        for mechanism in wanted:
+            if _MECHANISMS.get(mechanism) in offered:
+                return mechanism
+        names = " or ".join(mechanism.upper() for mechanism in wanted)
+        listed = ", ".join(offered).upper() or "no login at all"
+        tls = not self._dialogue.bridge.stream.secure and self._client.supports_extension("starttls")
+        advice = "It may offer more after STARTTLS: use `security: starttls`." if tls else "Choose another `auth`."
+        raise LoginFailed(f"{self.host} does not offer AUTH {names}; it offers {listed}", advice=advice)
+
+    async def _or_close(self, step: Coroutine[None, None, None]) -> None:
+        try:
+            await step
+        except BaseException:
+            await self.close()
+            raise
+
+    # Submitting.
+
+    async def submit(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        message: bytes,
+        until: Until,
+        stages: Stages,
+        submission: Submission,
+    ) -> None:
+        """MAIL, RCPT for each recipient and DATA; with `Until.RCPT` RSET in place of DATA. Stage `submit`.
+
+        The message may have any line ends; it goes with CRLF. Raises Rejected (5xx) or Deferred (4xx) where the server
+        refuses the sender, any recipient, or the message: nobody gets it then. Raises Refused for 421, ProtocolError
+        otherwise.
+        """
+        message = _LINE_END.sub(b"\r\n", message)
+        with stages.of("submit"):
+            options = self._options(sender, recipients, message)
+            submission.mail_from_at_s = self._network.clock.now()
+            try:
+                await self._envelope("MAIL", f"MAIL FROM:{_path(sender)}{options}", submission)
+                for recipient in recipients:
+                    await self._envelope("RCPT", f"RCPT TO:{_path(recipient)}", submission)
+                if until is Until.DATA:
+                    await self._data(message, submission)
+                else:
+                    await self._reset()
+            except (Rejected, Deferred):
+                await self._reset()
+                raise
+
+    def _options(self, sender: str, recipients: Sequence[str], message: bytes) -> str:
+        """The parameters of MAIL; raises Rejected where an address needs what the server lacks."""
+        offers = self._client.supports_extension
+        international = next((address for address in (sender, *recipients) if not address.isascii()), None)
+        options = ""
+        if offers("size"):
+            options += f" SIZE={len(message)}"
+        if not message.isascii():
+            if offers("8bitmime"):
+                options += " BODY=8BITMIME"
+            else:
+                self._warn(f"{self.host} does not offer 8BITMIME, but the mail has 8-bit text")
+        if international is not None:
+            if not offers("smtputf8"):
+                raise Rejected(f"{self.host} does not offer SMTPUTF8, which the address {international} needs")
+            options += " SMTPUTF8"
+        return options
+
+    async def _envelope(self, command: str, line: str, submission: Submission) -> None:
+        answer = await self._dialogue.ask(line.partition(" ")[0], lambda: self._client.execute_command(line.encode()))
+        submission.replies.append(Reply(Leg.SMTP, command, answer.text))
+        if answer.is_refusal:
+            raise _refused(f"{self.host} {{}} {line.split('> ')[0]}", answer)
+        if answer.code // 100 != 2:
+            self._dialogue.broken = True
+            raise ProtocolError(f"{self.host} answered {command} out of turn", reply=answer.text)
+
+    async def _data(self, message: bytes, submission: Submission) -> None:
+        # aiosmtplib says DATA in one write and the message after the 354 in others.
+        shown = iter([None, f"({len(message)} bytes of mail)"])
+        submission.phase = Phase.IN_DATA
+        try:
+            answer = await self._dialogue.ask("DATA", lambda: self._client.data(message), lambda _: next(shown, ""))
+        except Refused as refused:
+            submission.phase = Phase.NOT_SENT
+            submission.replies.append(Reply(Leg.SMTP, "DATA", refused.reply))
+            raise
+        submission.replies.append(Reply(Leg.SMTP, "DATA", answer.text))
+        if answer.good:
+            submission.phase = Phase.ACCEPTED
+            submission.accepted_at_s = self._dialogue.bridge.replied_at_s
+        elif answer.is_refusal:
+            submission.phase = Phase.NOT_SENT
+            raise _refused(f"{self.host} {{}} the message", answer)
+        else:
+            self._dialogue.broken = True
+            raise ProtocolError(f"{self.host} answered DATA out of turn", reply=answer.text)
+
+    async def _reset(self) -> None:
+        """RSET, so that the next message finds a clean session; where that fails there is none on this connection."""
+        if not self.usable:
+            return
+        try:
+            async with within(self._network.clock, _RESET_S, "RSET"):
+                answer = await self._dialogue.ask("RSET", lambda: self._client.execute_command(b"RSET"))
+            self._dialogue.broken = answer.code != 250
+        except TripError:
+            self._dialogue.broken = True
+
+
+def _refused(what: str, answer: Answer) -> TripError:
+    if answer.code >= 500:
+        return Rejected(what.format("rejected"), reply=answer.text)
+    return Deferred(what.format("deferred"), reply=answer.text)
+
+
+def _path(address: str) -> str:
+    """`<address>`. Not aiosmtplib's own quoting, which takes an address for a header and may cut it short."""
+    if re.search(r"[\x00-\x1f\x7f]", address) or re.search(r"[\s<>]", _QUOTED_LOCAL_PART.sub("", address, count=1)):
+        what = f"the address {address!r} cannot stand in an SMTP command"
+        raise ProtocolError(what, advice="Write the address alone, without a name, blanks or brackets.")
+    return f"<{address}>"
+
+
+def _hidden(data: bytes) -> str:
+    """A line of AUTH without what may be a credential."""
+    words = data.decode("ascii", "replace").split()
+    if words[:1] != ["AUTH"]:
+        return "***"
+    return " ".join([*words[:2], "***"] if words[2:] else words)
+
+
+def _login_advice(code: int, user: str) -> str:
+    if code < 500:
+        return "The server cannot check passwords now: look at its log, and try again later."
+    if code == 538:  # RFC 4954 §4: encryption required for the requested mechanism
+        return "The server wants TLS before the login: use `security: starttls` or `security: tls`."
+    return other_user(user)
+
+
+def _own_name() -> str:
+    """This machine's name for EHLO where it is a full one, else an address literal (RFC 5321 §4.1.4)."""
+    name = socket.gethostname()
+    return name if name.isascii() and "." in name else "[127.0.0.1]"

@@ -1,0 +1,142 @@
+"""Steps of aiosmtplib on one connection: pairing, the transcript, and errors that say at which step it stopped."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import aiosmtplib
+
+from mailtrip_checks.errors import ProtocolError, Refused, TlsFailed, TripError, Unreachable
+from mailtrip_checks.wire.connect import Network
+from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.smtp_bridge import Bridge
+from mailtrip_checks.wire.stream import Stream
+
+GREETING = "the greeting"
+_FAREWELL_S = 2.0
+_CLOSING = 421  # "Service not available, closing transmission channel", at any step (RFC 5321 §3.8)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply: `text` is the code and its lines, masked, in one line; `good` is what aiosmtplib makes of the code."""
+
+    code: int
+    text: str
+    good: bool
+
+    @property
+    def is_refusal(self) -> bool:
+        return 400 <= self.code <= 599
+
+
+class Dialogue:
+    """One step at a time. A step that fails or is cancelled leaves half an answer on the wire: `broken` is then true,
+    and all that can be done is to close.
+    """
+
+    def __init__(self, bridge: Bridge, client: aiosmtplib.SMTP, network: Network) -> None:
+        self.bridge = bridge
+        self.client = client
+        self.host = bridge.stream.host
+        self.transcript = bridge.stream.transcript
+        self.broken = False
+        self._network = network
+
+    @staticmethod
+    async def open(stream: Stream, helo: str, network: Network) -> "Dialogue":
+        """A client on the stream that has read nothing yet."""
+        try:
+            bridge, sock = await Bridge.open(stream)
+        except OSError as error:
+            await stream.close()
+            raise Unreachable(f"no socket for the connection to {stream.host}: {error.strerror}") from error
+        # Its own timeout is off: the leg's is one for all steps.
+        client = aiosmtplib.SMTP(sock=sock, start_tls=False, local_hostname=helo, timeout=None)
+        return Dialogue(bridge, client, network)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another command may be given."""
+        return not self.broken and not self.bridge.ended and not self.bridge.unasked
+
+    async def ask(
+        self,
+        step: str,
+        call: Callable[[], Awaitable[aiosmtplib.SMTPResponse]],
+        shows: Callable[[bytes], str | None] | None = None,
+    ) -> Answer:
+        """Take one step of aiosmtplib's; `shows` is what the transcript shows of it.
+
+        Raises Refused for 421, and ProtocolError where the server closes or sends what is no reply.
+        """
+        if self.broken:
+            raise ProtocolError(f"{step}: the connection to {self.host} was given up before")
+        self.broken = True
+        self._nothing_unasked()
+        self.bridge.shows = shows
+        try:
+            answer = await self._answer(step, call)
+        finally:
+            self.bridge.shows = None
+        if not 200 <= answer.code <= 599:
+            raise ProtocolError(f"{self.host} answered {step} with what is no SMTP reply: {answer.text!r}")
+        if answer.code == _CLOSING:
+            raise Refused(f"{self.host} ended the session at {step}", reply=answer.text)
+        self.broken = False
+        return answer
+
+    async def _answer(self, step: str, call: Callable[[], Awaitable[aiosmtplib.SMTPResponse]]) -> Answer:
+        try:
+            code, text = await call()
+        except aiosmtplib.SMTPResponseException as reply:
+            return Answer(reply.code, self._shown(reply.code, reply.message), good=False)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise self._closed(step) from error
+        except ValueError as error:
+            raise ProtocolError(f"{step} cannot be said in SMTP: {error}") from error
+        return Answer(code, self._shown(code, text), good=True)
+
+    async def start_tls(self) -> None:
+        """The handshake after the server's 220; raises TlsFailed."""
+        self.broken = True
+        if unasked := self.bridge.unasked:
+            what = f"{self.host} sent plain text behind its answer to STARTTLS; somebody may have injected it"
+            raise TlsFailed(what, reply=self._network.masker.mask(unasked))
+        await self.bridge.stream.start_tls()
+        self.broken = False
+
+    async def farewell(self) -> None:
+        """QUIT where the connection still works, then close; raises nothing but CancelledError."""
+        try:
+            if self.usable:
+                with suppress(TripError):
+                    async with within(self._network.clock, _FAREWELL_S, "QUIT"):
+                        await self.ask("QUIT", self.client.quit)
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        self.broken = True
+        self.client.close()
+        await self.bridge.close()
+
+    def _nothing_unasked(self) -> None:
+        # It would be taken for the answer to this step: a late 250 for a mail.
+        unasked = self._network.masker.mask(self.bridge.unasked)
+        if unasked.startswith(f"{_CLOSING}"):
+            raise Refused(f"{self.host} ended the session", reply=unasked)
+        if unasked:
+            raise ProtocolError(f"{self.host} sent something without being asked", reply=unasked)
+
+    def _closed(self, step: str) -> TripError:
+        begun = self._network.masker.mask(self.bridge.unasked)
+        if step == GREETING and not begun:
+            return Unreachable(f"{self.host} closed the connection before a greeting")
+        return ProtocolError(f"{self.host} closed the connection at {step}", reply=begun)
+
+    def _shown(self, code: int, text: str) -> str:
+        clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        said = " ".join(clean.split("\n")).strip()
+        return self._network.masker.mask(f"{code} {said}".strip() if code > 0 else said)

@@ -1,0 +1,79 @@
+"""The record of one connection: what was said, and how long each step took."""
+
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from mailtrip_checks.clock import Clock
+from mailtrip_checks.ends import Leg
+from mailtrip_checks.errors import TripError
+from mailtrip_checks.outcome import Direction, Line, Stage
+from mailtrip_checks.secrets import Masker
+
+LONGEST_LINE = 2_000  # characters of one line that are kept
+MOST_LINES = 1_000  # of one connection; the oldest go first
+
+
+class Transcript:
+    """The dialogue of one connection, each line masked as it is added."""
+
+    def __init__(self, clock: Clock, leg: Leg, masker: Masker) -> None:
+        self._clock = clock
+        self._leg = leg
+        self._masker = masker
+        self._lines: deque[Line] = deque(maxlen=MOST_LINES)
+        self._added = 0
+
+    def sent(self, text: str) -> None:
+        """We said this; it may hold several lines."""
+        self._add(Direction.SENT, text)
+
+    def received(self, text: str) -> None:
+        """The server said this; it may hold several lines."""
+        self._add(Direction.RECEIVED, text)
+
+    def note(self, text: str) -> None:
+        """A remark of our own: an address tried, a handshake done."""
+        self._add(Direction.NOTE, text)
+
+    def mark(self) -> int:
+        """The place from which `since` can start: the number of lines so far."""
+        return self._added
+
+    def since(self, mark: int) -> tuple[Line, ...]:
+        """The lines added after `mark` that are still kept."""
+        forgotten = self._added - len(self._lines)
+        return tuple(self._lines)[max(mark - forgotten, 0) :]
+
+    def _add(self, direction: Direction, text: str) -> None:
+        at_s = self._clock.now()
+        for line in self._masker.mask(text).splitlines():
+            kept = line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
+            self._lines.append(Line(at_s, self._leg, direction, kept))
+            self._added += 1
+
+
+class Stages:
+    """Collects the stages of one leg in the order in which they ended."""
+
+    def __init__(self, clock: Clock, leg: Leg) -> None:
+        self._clock = clock
+        self.leg = leg
+        self.taken: list[Stage] = []
+
+    @contextmanager
+    def of(self, name: str) -> Generator[None]:
+        """Time the body, also when it fails; a TripError from it learns leg and stage."""
+        started_at_s = self._clock.now()
+        try:
+            yield
+        except TripError as error:
+            if error.leg is None:
+                error.leg, error.stage = self.leg, name
+            raise
+        finally:
+            self.add(name, started_at_s, self._clock.now())
+
+    def add(self, name: str, started_at_s: float, ended_at_s: float) -> None:
+        """Record a stage that was timed elsewhere."""
+        self.taken.append(Stage(self.leg, name, started_at_s, ended_at_s - started_at_s))

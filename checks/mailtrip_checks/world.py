@@ -1,0 +1,59 @@
+"""What all trips of a run share."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from mailtrip_checks.clock import Clock
+from mailtrip_checks.gates import Gates
+from mailtrip_checks.mailbox.registry import Mailboxes
+from mailtrip_checks.mailbox.watch import Common
+from mailtrip_checks.secrets import Masker, Secret
+from mailtrip_checks.smtp_pool import SmtpPool
+from mailtrip_checks.trips import Endpoint, Trip
+from mailtrip_checks.wire.connect import Network
+
+
+class Embedded(Protocol):
+    """Servers in this process, to which endpoints named `embedded` are resolved."""
+
+    def locate(self, endpoint: Endpoint, address: str) -> Endpoint:
+        """The endpoint with host, port, trust and a password for the mailbox of `address`, which is made if missing."""
+        ...
+
+
+class World:
+    """Clock, connections, gates, mailboxes and the installation's key. Made inside the loop that runs the trips."""
+
+    def __init__(self, clock: Clock, key: bytes, masker: Masker, embedded: Embedded | None = None) -> None:
+        self.clock = clock
+        self.key = key
+        self.masker = masker
+        self.gates = Gates(clock)
+        network = Network(clock, masker)
+        self.network = network
+        self.smtp = SmtpPool(network, self.gates)
+        self.mailboxes = Mailboxes(Common(network, self.gates, key))
+        self._embedded = embedded
+
+    def located(self, trips: Iterable[Trip]) -> tuple[Trip, ...]:
+        """The trips with every embedded endpoint resolved and every secret known to the masker."""
+        placed = tuple(self._locate(trip) for trip in trips)
+        for trip in placed:
+            for secret in _secrets(trip):
+                self.masker.add(secret)
+        return placed
+
+    def _locate(self, trip: Trip) -> Trip:
+        send, receive = trip.send, trip.receive
+        if self._embedded and receive and receive.at.embedded:
+            receive = replace(receive, at=self._embedded.locate(receive.at, receive.at.user))
+        if self._embedded and send and send.via.embedded:
+            send = replace(send, via=self._embedded.locate(send.via, send.via.user))
+        return replace(trip, send=send, receive=receive)
+
+
+def _secrets(trip: Trip) -> tuple[Secret, ...]:
+    legs = [trip.send.via] if trip.send else []
+    legs += [trip.receive.at] if trip.receive else []
+    return (*trip.secrets, *(leg.password for leg in legs if leg.password is not None))

@@ -1,0 +1,1 @@
+"""pytest-mailtrip: YAML round trips as pytest items."""

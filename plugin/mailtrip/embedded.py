@@ -1,0 +1,47 @@
+"""Endpoints named `embedded`, resolved to the in-process servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mailtrip_checks.secrets import Secret
+from mailtrip_checks.trips import Auth, Endpoint, Protocol, Security, Trust
+
+if TYPE_CHECKING:
+    from mailtrip_fixtures.servers import MailServers
+
+_IMPLICIT = (Security.TLS, Security.TLS_IF_AVAILABLE)
+
+
+class EmbeddedServers:
+    """Gives an embedded endpoint the address and trust of the servers, and its mailbox an account."""
+
+    def __init__(self, servers: MailServers) -> None:
+        self._servers = servers
+
+    def locate(self, endpoint: Endpoint, address: str) -> Endpoint:
+        """The endpoint as it really is. A missing account is made, with the password that the definition gives."""
+        given = endpoint.password.reveal() if endpoint.password else None
+        password = endpoint.password
+        if address and endpoint.auth is not Auth.NONE:
+            account = self._servers.account(address, given)
+            password = password or Secret(account.password)
+        return replace(
+            endpoint,
+            host=self._servers.host,
+            port=self._port(endpoint),
+            password=password,
+            trust=Trust(ca=self._servers.ca_file),
+        )
+
+    def _port(self, endpoint: Endpoint) -> int:
+        ports = self._servers.ports
+        implicit = endpoint.security in _IMPLICIT
+        match endpoint.protocol:
+            case Protocol.SMTP:
+                return ports.smtps if implicit else ports.smtp
+            case Protocol.IMAP:
+                return ports.imaps if implicit else ports.imap
+            case Protocol.POP3:
+                return ports.pop3s if implicit else ports.pop3

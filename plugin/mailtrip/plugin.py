@@ -1,0 +1,108 @@
+"""The plugin's face to pytest: options, hooks, and where each goes. Nothing heavy is imported before a trip is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mailtrip import signals
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from mailtrip.runner import Runner
+    from mailtrip.trip_file import TripFile
+
+SUFFIXES = (".trip.yaml", ".trip.yml")
+
+
+class MailtripWarning(UserWarning):
+    """A trip passed, but something about it should be looked at: a `warn` limit, a connection without TLS."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mailtrip", "mail round trips")
+    group.addoption(
+        "--mailtrip-env",
+        metavar="NAME",
+        help="use environments.NAME of the definitions (default: ini mailtrip_env)",
+    )
+    parser.addini("mailtrip_env", "environment of the definitions that is used", default="")
+    group.addoption(
+        "--mailtrip-var",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="value for ${var:NAME} in definitions; may be given more than once",
+    )
+    group.addoption(
+        "--mailtrip-concurrency",
+        metavar="N",
+        type=_positive,
+        default=1000,
+        help="how many trips are in flight at once, at most (default: %(default)s)",
+    )
+    group.addoption(
+        "--mailtrip-grace",
+        metavar="SECONDS",
+        type=float,
+        default=10.0,
+        help="how long a stopped run may take to delete what it sent (default: %(default)g; 4 in a worker of xdist)",
+    )
+    group.addoption("--mailtrip-jsonl", metavar="FILE", help="append one JSON record a trip to this file")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from mailtrip import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from mailtrip.reporting import Reporting
+
+    signals.install(config)
+    config.pluginmanager.register(Reporting(config), "mailtrip-reporting")
+    if config.pluginmanager.hasplugin("xdist"):
+        from mailtrip import xdist
+
+        config.pluginmanager.register(xdist, "mailtrip-xdist")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    signals.restore(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> TripFile | None:
+    if not file_path.name.endswith(SUFFIXES):
+        return None
+    from mailtrip.trip_file import TripFile
+
+    return TripFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """A broken trip file fails the run, but does not keep the other files from running."""
+    broken = session.config.stash.get(signals.BROKEN_FILES, 0)
+    if broken and broken == session.testsfailed:
+        session.config.option.continue_on_collection_errors = True
+
+
+@pytest.fixture(scope="session")
+def _mailtrip_runner(request: pytest.FixtureRequest) -> Generator[Runner]:  # pyright: ignore[reportUnusedFunction]
+    """The trips of this run. As a fixture it is torn down, and cleans up, while the user's servers still stand."""
+    from mailtrip.runner import Runner
+
+    runner = Runner(request)
+    yield runner
+    runner.stop()

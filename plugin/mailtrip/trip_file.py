@@ -1,0 +1,143 @@
+"""Trip files and their items: what pytest collects, selects and runs."""
+
+from __future__ import annotations
+
+import os
+import types
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from mailtrip.plugin import MailtripWarning
+from mailtrip.signals import BROKEN_FILES
+from mailtrip_checks.definitions import Context, DefinitionError, Definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mailtrip.runner import Runner
+    from mailtrip_checks.trips import Trip
+    from mailtrip_reports.record import Record
+
+_DEFINITIONS = pytest.StashKey[Definitions]()
+_OUR_TAGS = pytest.StashKey[set[str]]()
+_OUR_PROPERTIES = "mailtrip."
+
+
+class TripFailed(Exception):  # noqa: N818  (a verdict, not an error)
+    """The trip did not go as expected; the record says all."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.id)
+        self.record = record
+
+
+class TripFile(pytest.Module):
+    """A `*.trip.yaml` file. A Module, because module-scoped fixtures error under a plain File."""
+
+    @classmethod
+    def from_parent(cls, parent: pytest.Collector, **kw: Any) -> TripFile:  # type: ignore[override]
+        file: TripFile = super().from_parent(parent, **kw)
+        file.obj = types.ModuleType(file.path.name)
+        return file
+
+    def collect(self) -> Iterator[TripItem]:
+        try:
+            trips = _definitions(self.config).trips(self.path)
+        except DefinitionError as error:
+            self.config.stash[BROKEN_FILES] = self.config.stash.get(BROKEN_FILES, 0) + 1
+            raise self.CollectError(str(error)) from None
+        for trip in trips:
+            yield TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip)
+
+
+def _call(_mailtrip_runner: Runner) -> NoReturn:
+    """What pytest sees of a trip: a function that wants the runner. `TripItem.runtest` is run in its place."""
+    raise NotImplementedError
+
+
+class TripItem(pytest.Function):
+    """One round trip as a test item."""
+
+    def __init__(self, *, trip: Trip, **kw: Any) -> None:
+        super().__init__(**kw)
+        self.trip = trip
+        self.record: Record | None = None
+        for tag in trip.tags:
+            self.add_marker(_mark(self.config, tag))
+        if trip.skip is not None:
+            self.add_marker(pytest.mark.skip(reason=trip.skip))
+        if trip.xfail is not None:
+            self.add_marker(pytest.mark.xfail(reason=trip.xfail))
+
+    @property
+    def starts_early(self) -> bool:
+        """Whether it will run for all that can be known now; marks that decide later start it at its own turn."""
+        return not any(
+            mark.name in ("skip", "skipif") or (mark.name == "xfail" and mark.kwargs.get("run") is False)
+            for mark in self.iter_markers()
+        )
+
+    def runtest(self) -> None:
+        runner: Runner = self.funcargs["_mailtrip_runner"]
+        record = self.record = runner.record_of(self)
+        from mailtrip_reports.junit import properties
+        from mailtrip_reports.story import transcript_text
+
+        others = [named for named in self.user_properties if not named[0].startswith(_OUR_PROPERTIES)]
+        # Assigned, not appended: a rerun must not repeat what the run before it left.
+        self.user_properties[:] = others + properties(record)
+        self.add_report_section("call", "mailtrip", transcript_text(record))
+        for warning in record.warnings:
+            self.warn(MailtripWarning(f"{self.name}: {warning}"))
+        if not record.passed:
+            raise TripFailed(record)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        if isinstance(excinfo.value, TripFailed):
+            from mailtrip_reports.story import failure_text
+
+            return failure_text(excinfo.value.record)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        line = self.trip.line
+        return self.path, line - 1, f"{self.path.name}:{line} {self.name}"
+
+
+def _definitions(config: pytest.Config) -> Definitions:
+    if _DEFINITIONS not in config.stash:
+        context = Context(
+            environment=config.option.mailtrip_env or config.getini("mailtrip_env") or None,
+            variables=_variables(config),
+            environ=dict(os.environ),
+            root=config.rootpath,
+            reserved_tags=frozenset(_registered_marks(config)),
+        )
+        config.stash[_DEFINITIONS] = Definitions(context)
+    return config.stash[_DEFINITIONS]
+
+
+def _variables(config: pytest.Config) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    for more in reversed(config.hook.pytest_mailtrip_variables(config=config)):
+        variables |= more
+    for given in config.option.mailtrip_var:
+        name, equals, value = given.partition("=")
+        if not (name and equals):
+            raise pytest.UsageError(f"--mailtrip-var {given}: write NAME=VALUE")
+        variables[name] = value
+    return variables
+
+
+def _registered_marks(config: pytest.Config) -> set[str]:
+    lines: list[str] = config.getini("markers")
+    return {line.split(":")[0].split("(")[0].strip() for line in lines}
+
+
+def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:
+    ours = config.stash.setdefault(_OUR_TAGS, set())
+    if tag not in ours:
+        config.addinivalue_line("markers", f"{tag}: a tag of mail round trips")
+        ours.add(tag)
+    return getattr(pytest.mark, tag)

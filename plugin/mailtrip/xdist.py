@@ -1,0 +1,86 @@
+"""All trips on one worker: one loop carries them all, and mailboxes cannot be divided among processes.
+
+Python tests stay in the mode that the user chose, as nearly as xdist's own schedulers allow: where trips are among the
+tests, `load` and `worksteal` become a scheduler that hands out every Python test for itself and all trips as one unit;
+`loadscope`, `loadfile` and `loadgroup` keep their scopes; `each` is left alone, there every worker is a location.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from mailtrip.plugin import SUFFIXES
+from mailtrip_checks.identity import installation_key
+from xdist.scheduler import EachScheduling, LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+    from xdist.workermanage import WorkerController
+
+ALL_HERE = "mailtrip_all_here"
+KEY = "mailtrip_key"
+_ALL_TRIPS = "mail round trips"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """A worker is told that it may start all its trips at once, and gets the key: it may have another state folder."""
+    node.workerinput[ALL_HERE] = True
+    node.workerinput[KEY] = installation_key(dict(os.environ))[0].decode("ascii", "surrogateescape")
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """The user's scheduler, behind a proxy that keeps the trips together."""
+    this = config.pluginmanager.get_plugin("mailtrip-xdist")
+    choose = config.pluginmanager.subset_hook_caller("pytest_xdist_make_scheduler", remove_plugins=[this])
+    chosen: Scheduling | None = choose(config=config, log=log)
+    return None if chosen is None or isinstance(chosen, EachScheduling) else TripsTogether(chosen, config, log)
+
+
+def is_trip(nodeid: str) -> bool:
+    """Whether a node id is that of a trip."""
+    return nodeid.partition("::")[0].endswith(SUFFIXES)
+
+
+class _TestByTest(LoadScopeScheduling):
+    """Every test for itself."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid
+
+
+class TripsTogether:
+    """A scheduler that is the user's until a collection with trips comes, and then one that knows of scopes."""
+
+    def __init__(self, chosen: Scheduling, config: pytest.Config, log: Producer) -> None:
+        self._scheduler = chosen
+        self._config = config
+        self._log = log
+        self._decided = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scheduler, name)
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """As in xdist; the first collection decides."""
+        if not self._decided and any(is_trip(nodeid) for nodeid in collection):
+            self._scheduler = self._by_scope()
+        self._decided = True
+        self._scheduler.add_node_collection(node, collection)
+
+    def _by_scope(self) -> Scheduling:
+        scheduler = self._scheduler
+        if not isinstance(scheduler, LoadScopeScheduling):
+            nodes = scheduler.nodes
+            scheduler = _TestByTest(self._config, self._log)
+            for node in nodes:
+                scheduler.add_node(node)
+        scope_of = scheduler._split_scope  # pyright: ignore[reportPrivateUsage]  # the method that xdist says to override
+        scheduler._split_scope = lambda nodeid: _ALL_TRIPS if is_trip(nodeid) else scope_of(nodeid)  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]
+        return scheduler

@@ -1,0 +1,212 @@
+"""The record of a trip: what every report tells from, and one line of the JSON lines (docs/records.md)."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+
+from pydantic import TypeAdapter
+
+from mailtrip_checks.ends import ALERTSITE_MEANINGS, End, Leg, alertsite_number, hint
+from mailtrip_checks.judge import Judgement
+from mailtrip_checks.outcome import Direction, Line, Outcome, Reply, Stage
+from mailtrip_checks.secrets import Masker
+from mailtrip_checks.trips import Channel, Expected, Trip
+from mailtrip_reports.text import visible
+
+SCHEMA = 1
+_INVALID_RESPONSE = 3
+_GOOD_ENDS = frozenset({End.DELIVERED, End.ACCEPTED, End.CONNECTED})
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpan:
+    """One step of a leg. `start_s` counts from the trip's start and is negative where another trip took it before."""
+
+    leg: Leg
+    name: str
+    start_s: float
+    length_s: float
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalBracket:
+    """The mail came after `missed_s` and by `seen_s`, counted from MAIL FROM."""
+
+    missed_s: float
+    seen_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptLine:
+    """One line of a dialogue; `at_s` counts from the trip's start."""
+
+    at_s: float
+    leg: Leg
+    direction: Direction
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One trip, told without secrets and without characters that cannot be seen. Lengths and instants in seconds.
+
+    `id` is the node id, `file` its file. `passed` is None where nothing was judged (skipped, cancelled).
+    `alertsite` is 0 for whatever passed, also for an end that was hoped for; None for what did not run.
+    `duration_s` is the trip's own; `mail_from_s` and `accepted_s` count from its start.
+    """
+
+    schema: int
+    id: str
+    name: str
+    file: str
+    line: int
+    description: str
+    tags: tuple[str, ...]
+    environment: str | None
+    expected: Expected
+    end: End
+    what: str
+    hint: str
+    started_at: datetime
+    passed: bool | None = None
+    alertsite: int | None = None
+    alertsite_meaning: str = ""
+    leg: Leg | None = None
+    stage: str = ""
+    hosts: Mapping[str, str] = field(default_factory=dict[str, str])
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    duration_s: float = 0.0
+    mail_from_s: float | None = None
+    accepted_s: float | None = None
+    bracket: ArrivalBracket | None = None
+    stages: tuple[StageSpan, ...] = ()
+    channels: Mapping[Channel, float] = field(default_factory=dict[Channel, float])
+    replies: tuple[Reply, ...] = ()
+    token: str = ""
+    left_behind: tuple[str, ...] = ()
+    transcript: tuple[TranscriptLine, ...] = ()
+
+    def to_json(self) -> str:
+        """One line of ASCII without its line end."""
+        return json.dumps(asdict(self), default=_json_time, separators=(",", ":"), allow_nan=False)
+
+
+def from_json(text: str) -> Record:
+    """The record that `to_json` wrote; fields that a later version added are passed over.
+
+    Raises ValueError for what is no record, or one of another schema.
+    """
+    record = _adapter().validate_json(text)
+    if record.schema != SCHEMA:
+        raise ValueError(f"a record of schema {record.schema}; this version reads schema {SCHEMA}")
+    return record
+
+
+def record_unrun(trip: Trip, end: End, why: str, *, node_id: str, at_wall_s: float, masker: Masker) -> Record:
+    """What there is to tell of a trip that did not run: `end` is SKIPPED or CANCELLED, `at_wall_s` Unix time."""
+    clean = _cleaner(masker)
+    return Record(
+        schema=SCHEMA,
+        id=clean(node_id),
+        name=clean(trip.id),
+        file=clean(node_id.partition("::")[0]),
+        line=trip.line,
+        description=clean(trip.description),
+        tags=_each(clean, trip.tags),
+        environment=None if trip.environment is None else clean(trip.environment),
+        expected=trip.expect.outcome,
+        end=end,
+        what=clean(why),
+        hint=clean(hint(end, None)),
+        started_at=datetime.fromtimestamp(at_wall_s, UTC),
+    )
+
+
+def record_of(trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: str, masker: Masker) -> Record:
+    """What there is to tell of a trip that ran. Everything passes the masker once more, whoever masked it before."""
+    clean = _cleaner(masker)
+    start_s = outcome.started_at_s
+    number = _alertsite(judgement, outcome.leg)
+    return replace(
+        record_unrun(
+            trip, judgement.end, outcome.what, node_id=node_id, at_wall_s=outcome.started_wall_s, masker=masker
+        ),
+        hint="" if judgement.passed else clean(outcome.advice or hint(judgement.end, outcome.leg)),
+        passed=judgement.passed,
+        alertsite=number,
+        alertsite_meaning="" if number is None else ALERTSITE_MEANINGS[number],
+        leg=outcome.leg,
+        stage=clean(outcome.stage),
+        hosts={leg: clean(host) for leg, host in outcome.hosts},
+        failures=_each(clean, judgement.failures),
+        warnings=_each(clean, judgement.warnings),
+        duration_s=_micro(outcome.ended_at_s - start_s),
+        mail_from_s=_since(start_s, outcome.mail_from_at_s),
+        accepted_s=_since(start_s, outcome.accepted_at_s),
+        bracket=_bracket(outcome),
+        stages=tuple(_span(stage, start_s, clean) for stage in outcome.stages),
+        channels={channel: _micro(length_s) for channel, length_s in judgement.channels.items()},
+        replies=tuple(Reply(reply.leg, clean(reply.command), clean(reply.text)) for reply in outcome.replies),
+        token=clean(outcome.token),
+        left_behind=_each(clean, outcome.left_behind),
+        transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript),
+    )
+
+
+_Clean = Callable[[str], str]
+
+
+def _cleaner(masker: Masker) -> _Clean:
+    # Masking comes first: a secret may hold characters that `visible` would write in another way.
+    return lambda text: visible(masker.mask(text))
+
+
+def _each(clean: _Clean, texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(clean(text) for text in texts)
+
+
+def _alertsite(judgement: Judgement, leg: Leg | None) -> int | None:
+    if judgement.passed:
+        return 0
+    # A good end that failed is one that the author did not want: a mail came through that should not.
+    return alertsite_number(judgement.end, leg) or (_INVALID_RESPONSE if judgement.end in _GOOD_ENDS else None)
+
+
+def _micro(length_s: float) -> float:
+    return round(length_s, 6)
+
+
+def _since(start_s: float, instant_s: float | None) -> float | None:
+    return None if instant_s is None else _micro(instant_s - start_s)
+
+
+def _bracket(outcome: Outcome) -> ArrivalBracket | None:
+    if outcome.bracket is None or outcome.mail_from_at_s is None:
+        return None
+    # The last look that missed may lie before the sending; the mail cannot have come that early.
+    missed_s = max(outcome.bracket.missed_at_s - outcome.mail_from_at_s, 0.0)
+    return ArrivalBracket(_micro(missed_s), _micro(outcome.bracket.seen_at_s - outcome.mail_from_at_s))
+
+
+def _span(stage: Stage, start_s: float, clean: _Clean) -> StageSpan:
+    since_s = _micro(stage.started_at_s - start_s)
+    return StageSpan(stage.leg, clean(stage.name), since_s, _micro(stage.length_s), stage.shared)
+
+
+def _line(line: Line, start_s: float, clean: _Clean) -> TranscriptLine:
+    return TranscriptLine(_micro(line.at_s - start_s), line.leg, line.direction, clean(line.text))
+
+
+def _json_time(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} has no place in a record")
+
+
+@cache
+def _adapter() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)

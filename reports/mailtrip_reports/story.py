@@ -1,0 +1,156 @@
+"""What a person reads in the terminal: plain text, without colours, as wide as the terminal is."""
+
+import textwrap
+from collections.abc import Iterator
+
+from mailtrip_checks.ends import Leg
+from mailtrip_checks.trips import Channel, Expected
+from mailtrip_reports.record import Record, StageSpan, TranscriptLine
+from mailtrip_reports.text import one_line, seconds, shortened
+
+TRANSCRIPT_SECTION = "mailtrip transcript"
+_LAST_LINES = 12
+_STAGES_AT_AN_END = 15
+_LONGEST_TEXT = 2000
+# The channel that says most of a trip comes first; an end before arrival has only the later ones.
+_BY_WEIGHT = (Channel.TOTAL, Channel.TRANSIT, Channel.RESPONSES, Channel.SMTP, Channel.MAILBOX)
+
+_HOPED_AGAINST = (Expected.REJECTED, Expected.UNDELIVERED)
+
+
+def primary_channel(record: Record) -> tuple[Channel, float] | None:
+    """The channel to show where there is room for one, in seconds; None where nothing was measured."""
+    return next(((channel, record.channels[channel]) for channel in _BY_WEIGHT if channel in record.channels), None)
+
+
+def end_text(record: Record) -> str:
+    """`lost (AlertSite 2: test timed out)`; the number only where something is wrong."""
+    if record.alertsite:
+        return f"{record.end} (AlertSite {record.alertsite}: {record.alertsite_meaning})"
+    return f"{record.end}, as expected" if record.expected in _HOPED_AGAINST and record.passed else str(record.end)
+
+
+def summary_line(record: Record) -> str:
+    """The trip in one line, without its name, which stands beside it everywhere."""
+    why = "; ".join(reasons(record)[:1])
+    line = f"{_in_short(record)}: {why}" if why else _in_short(record)
+    return shortened(one_line(line), _LONGEST_TEXT)
+
+
+def _in_short(record: Record) -> str:
+    """How it ended and what it took: the primary channel, or the trip's time where it did not get that far."""
+    primary = primary_channel(record)
+    if primary and (record.passed or primary[0] is Channel.TOTAL):
+        return f"{end_text(record)}, {primary[0]} {seconds(primary[1])}"
+    return end_text(record) if record.passed is None else f"{end_text(record)}, after {seconds(record.duration_s)}"
+
+
+def failure_text(record: Record, *, width: int = 80) -> str:
+    """The story of a trip that failed: what was done, when, what the server said, what to try."""
+    parts = [_head(record)]
+    parts += [_wrapped("  ", reason, width) for reason in reasons(record)]
+    parts += [_table(record), _replies(record, width), _remarks(record, width), _last_lines(record, width)]
+    return "\n\n".join(_grouped(parts, len(parts) - 4))
+
+
+def passed_text(record: Record, *, width: int = 80) -> str:
+    """The story of a trip that passed: what it took, and what there is to be warned of."""
+    return "\n\n".join(_grouped([_head(record), _table(record), _remarks(record, width)], 1))
+
+
+def transcript_text(record: Record) -> str:
+    """The whole dialogue, a line each, with the seconds since the trip's start."""
+    return "\n".join(_said(line) for line in record.transcript)
+
+
+def _grouped(parts: list[str], together: int) -> Iterator[str]:
+    """The first ones without an empty line between them, and none that is empty."""
+    yield "\n".join(part for part in parts[:together] if part)
+    yield from (part for part in parts[together:] if part)
+
+
+def _head(record: Record) -> str:
+    head = f"{record.file}:{record.line} {record.name} · {_in_short(record)}"
+    return f"{head}\n  {one_line(record.description)}" if record.description else head
+
+
+def reasons(record: Record) -> list[str]:
+    """Why it failed; what went wrong, where no failure says it already."""
+    reasons = list(record.failures)
+    if record.what and not record.passed and not any(record.what in reason for reason in reasons):
+        reasons.append(record.what)
+    return reasons
+
+
+def _table(record: Record) -> str:
+    if not record.stages:
+        return ""
+    wide = max(len(stage.name) for stage in record.stages)
+    rows = [f"  {'leg':<8} {'stage':<{wide}} {'began':>11} {'took':>11}"]
+    leg: Leg | None = None
+    for stage in _shown(record.stages):
+        shown = "" if stage.leg is leg else stage.leg
+        leg = stage.leg
+        row = f"  {shown:<8} {stage.name:<{wide}} {stage.start_s:>+9.3f} s {seconds(stage.length_s):>11}"
+        rows.append((row + _mark(record, stage)).rstrip())
+    return "\n".join(rows)
+
+
+def _shown(stages: tuple[StageSpan, ...]) -> tuple[StageSpan, ...]:
+    """The first and the last ones, where a mailbox was looked into again and again."""
+    return stages if len(stages) <= 2 * _STAGES_AT_AN_END else stages[:_STAGES_AT_AN_END] + stages[-_STAGES_AT_AN_END:]
+
+
+def _mark(record: Record, stage: StageSpan) -> str:
+    last = next((each for each in reversed(record.stages) if (each.leg, each.name) == (record.leg, record.stage)), None)
+    if stage is last and not record.passed:
+        return "  <-- here"
+    return "  (shared)" if stage.shared else ""
+
+
+def _replies(record: Record, width: int) -> str:
+    if not record.replies:
+        return ""
+    rows = [_wrapped(f"    {reply.leg} {reply.command}: ", reply.text, width) for reply in record.replies]
+    return "\n".join(["  the server said", *rows])
+
+
+def remarks(record: Record) -> list[tuple[str, str]]:
+    """What else there is to know, by name: arrival, warnings, what stays, servers, what to try."""
+    named = [("arrived", _arrival(record)), *(("warning", warning) for warning in record.warnings)]
+    named += [(f"{leg} server", host) for leg, host in record.hosts.items()]
+    named += [("environment", record.environment or ""), ("token", record.token)]
+    named += [("what stays", left) for left in record.left_behind]
+    named += [("try", record.hint)]
+    return [(name, text) for name, text in named if text]
+
+
+def _remarks(record: Record, width: int) -> str:
+    return "\n".join(_wrapped(f"  {name}: ", text, width) for name, text in remarks(record))
+
+
+def _arrival(record: Record) -> str:
+    if record.bracket is None:
+        return ""
+    return f"between {seconds(record.bracket.missed_s)} and {seconds(record.bracket.seen_s)} after MAIL FROM"
+
+
+def _last_lines(record: Record, width: int) -> str:
+    """The end of the dialogue on the leg where it failed."""
+    lines = [line for line in record.transcript if line.leg is record.leg] or list(record.transcript)
+    if not lines:
+        return ""
+    rows = [f"  {_said(line)}" for line in lines[-_LAST_LINES:]]
+    head = f'  the dialogue ended so (the whole is in "{TRANSCRIPT_SECTION}")'
+    return "\n".join([head, *(row if len(row) <= width else row[: width - 1] + "…" for row in rows)])
+
+
+def _said(line: TranscriptLine) -> str:
+    return f"{line.at_s:>+9.3f} {line.leg:<7} {line.direction} {line.text}"
+
+
+def _wrapped(lead: str, text: str, width: int) -> str:
+    """The text behind its lead, broken at words, its further lines indented."""
+    further = " " * (len(lead) - len(lead.lstrip()) + 2)
+    text = shortened(one_line(text), _LONGEST_TEXT)
+    return textwrap.fill(lead + text, max(width, 40), subsequent_indent=further, break_on_hyphens=False)
