@@ -5,9 +5,10 @@ from contextlib import suppress
 
 from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.errors import TripError, Undeleted
-from mailtrip_checks.identity import Kind, may_delete
+from mailtrip_checks.identity import Kind
 from mailtrip_checks.journal import Journal
 from mailtrip_checks.mailbox.registry import Watch
+from mailtrip_checks.mailbox.watch import Deletion
 from mailtrip_checks.message import compose
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.trips import Auth, Protocol, Receive, Send, Trip, Until
@@ -95,33 +96,35 @@ async def _receive(receive: Receive, journal: Journal, watch: Watch, until_s: fl
     arrival = journal.arrival = await watch.arrival(until_s)
     if arrival.sighting.kind is Kind.STRIPPED:
         journal.warnings.append("a gateway removed our X-Mailtrip header; Message-ID and subject told whose mail it is")
-    if not receive.delete.wanted:
-        return
-    if not may_delete(arrival.sighting, dedicated=receive.mailbox_is_dedicated):
+    if arrival.deletion is not None:
+        await _deleted(arrival.deletion, journal)
+    elif receive.delete.wanted:
         why = "it does not bear our header, and only `mailbox_is_dedicated: true` lets such a mail be deleted"
         journal.stays(why)
         journal.warnings.append(f"the mail stays: {why}")
-        return
+
+
+async def _deleted(deletion: asyncio.Future[Deletion], journal: Journal) -> None:
     try:
-        deletion = await watch.delete(arrival)
+        done = await asyncio.shield(deletion)
     except Undeleted as error:
         error.leg, error.stage = Leg.MAILBOX, "delete"
         journal.stays(error.what)
         raise
-    journal.deletion = deletion.stage
-    if deletion.warning:
-        journal.warnings.append(deletion.warning)
+    journal.deletion = done.stage
+    if done.warning:
+        journal.warnings.append(done.warning)
 
 
 async def _clean_up(receive: Receive, world: World, journal: Journal, watch: Watch, grace_s: float) -> None:
-    """The run was stopped: delete what was sent, if it comes in time; else name it."""
+    """The run was stopped: what was sent is deleted if it comes in time; else it is named."""
     until_s = world.clock.now() + grace_s / 2
     try:
         async with within(world.clock, grace_s, "the clean-up"):
             if journal.arrival is None:
                 await _receive(receive, journal, watch, until_s)
-            elif receive.delete.wanted and journal.deletion is None:
-                await watch.delete(journal.arrival)
+            elif journal.arrival.deletion is not None:
+                await _deleted(journal.arrival.deletion, journal)
     except TripError as error:
         if not journal.left_behind:
             journal.stays(f"{error.what}; {REMOVED_LATER}")
@@ -155,4 +158,4 @@ async def _greet(receive: Receive, world: World, journal: Journal) -> None:
         dialogue.host = session.host
         with suppress(TripError, OSError):
             await (session.logout() if isinstance(session, ImapSession) else session.quit())
-        session.close()
+        await session.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,10 @@ class EmbeddedServers:
         given = endpoint.password.reveal() if endpoint.password else None
         password = endpoint.password
         if address and endpoint.auth is not Auth.NONE:
-            account = self._servers.account(address, given)
-            password = password or Secret(account.password)
+            # Where the account stands already, a password that the definition gives is tried as it is.
+            with suppress(ValueError):
+                self._servers.account(address, given)
+            password = password or Secret(self._servers.account(address).password)
         return replace(
             endpoint,
             host=self._servers.host,

@@ -11,4 +11,3 @@ def pytest_mailtrip_variables(config: pytest.Config) -> Mapping[str, str]:  # ty
 
     Called once, when the first trip file is collected. Of several plugins, the one registered last wins.
     """
-    ...

@@ -1,4 +1,4 @@
-"""The plugin's face to pytest: options, hooks, and where each goes. Nothing heavy is imported before a trip is there."""
+"""The plugin's face to pytest: options and hooks. Nothing heavy is imported before a trip is there."""
 
 from __future__ import annotations
 

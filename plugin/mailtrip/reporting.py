@@ -63,13 +63,15 @@ class Reporting:
         record = _record_on(report)
         if record is None or not record.passed or not report.passed or hasattr(report, "wasxfail"):
             return None
-        total = record.channels.get("total")
+        from mailtrip_checks.trips import Channel
+
+        total = record.channels.get(Channel.TOTAL)
         return "passed", ".", f"PASSED ({record.end}{f' in {total:.3f} s' if total is not None else ''})"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         from mailtrip.runner import LEFT_BEHIND
 
-        left = config.stash.get(LEFT_BEHIND, [])
+        left = config.stash.get(LEFT_BEHIND, None)
         if left:
             terminalreporter.section("mails that stay")
             for mail in left:

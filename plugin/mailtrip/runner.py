@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import pytest
+
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.live import LiveLine
 from mailtrip.trip_file import TripItem
@@ -80,7 +81,7 @@ class Runner:
         worker: dict[str, str] = getattr(self._config, "workerinput", {})
         given = worker.get("mailtrip_key")
         try:
-            return given.encode() if given else installation_key(dict(os.environ))[0]
+            return given.encode("ascii", "surrogateescape") if given else installation_key(dict(os.environ))[0]
         except OSError as error:
             raise pytest.UsageError(f"the key that proves mails ours: {error}; set {KEY_VARIABLE}") from error
 

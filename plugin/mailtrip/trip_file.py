@@ -7,13 +7,13 @@ import types
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+
 from mailtrip.plugin import MailtripWarning
 from mailtrip.signals import BROKEN_FILES
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from mailtrip.runner import Runner
     from mailtrip_checks.trips import Trip
@@ -24,7 +24,7 @@ _OUR_TAGS = pytest.StashKey[set[str]]()
 _OUR_PROPERTIES = "mailtrip."
 
 
-class TripFailed(Exception):  # noqa: N818  (a verdict, not an error)
+class TripFailed(Exception):
     """The trip did not go as expected; the record says all."""
 
     def __init__(self, record: Record) -> None:
@@ -36,8 +36,8 @@ class TripFile(pytest.Module):
     """A `*.trip.yaml` file. A Module, because module-scoped fixtures error under a plain File."""
 
     @classmethod
-    def from_parent(cls, parent: pytest.Collector, **kw: Any) -> TripFile:  # type: ignore[override]
-        file: TripFile = super().from_parent(parent, **kw)
+    def from_parent(cls, parent: pytest.Collector, **kw: Any) -> TripFile:
+        file: TripFile = super().from_parent(parent, **kw)  # pyright: ignore[reportUnknownMemberType]
         file.obj = types.ModuleType(file.path.name)
         return file
 
@@ -48,7 +48,8 @@ class TripFile(pytest.Module):
             self.config.stash[BROKEN_FILES] = self.config.stash.get(BROKEN_FILES, 0) + 1
             raise self.CollectError(str(error)) from None
         for trip in trips:
-            yield TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip)
+            # pytest's from_parent takes whatever the class takes.
+            yield TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _call(_mailtrip_runner: Runner) -> NoReturn:
@@ -60,7 +61,7 @@ class TripItem(pytest.Function):
     """One round trip as a test item."""
 
     def __init__(self, *, trip: Trip, **kw: Any) -> None:
-        super().__init__(**kw)
+        super().__init__(**kw)  # pyright: ignore[reportUnknownMemberType]
         self.trip = trip
         self.record: Record | None = None
         for tag in trip.tags:
@@ -79,7 +80,10 @@ class TripItem(pytest.Function):
         )
 
     def runtest(self) -> None:
-        runner: Runner = self.funcargs["_mailtrip_runner"]
+        from mailtrip.runner import Runner
+
+        runner = self.funcargs["_mailtrip_runner"]
+        assert isinstance(runner, Runner)  # noqa: S101  (who overrides the fixture overrides the run)
         record = self.record = runner.record_of(self)
         from mailtrip_reports.junit import properties
         from mailtrip_reports.story import transcript_text
@@ -140,4 +144,5 @@ def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:
     if tag not in ours:
         config.addinivalue_line("markers", f"{tag}: a tag of mail round trips")
         ours.add(tag)
-    return getattr(pytest.mark, tag)
+    mark: pytest.MarkDecorator = getattr(pytest.mark, tag)
+    return mark

@@ -11,9 +11,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import EachScheduling, LoadScopeScheduling
+
 from mailtrip.plugin import SUFFIXES
 from mailtrip_checks.identity import installation_key
-from xdist.scheduler import EachScheduling, LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,13 @@ _ALL_TRIPS = "mail round trips"
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """A worker is told that it may start all its trips at once, and gets the key: it may have another state folder."""
-    node.workerinput[ALL_HERE] = True
-    node.workerinput[KEY] = installation_key(dict(os.environ))[0].decode("ascii", "surrogateescape")
+    told: dict[str, object] = node.workerinput  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    told[ALL_HERE] = True
+    told[KEY] = installation_key(dict(os.environ))[0].decode("ascii", "surrogateescape")
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | TripsTogether | None:
     """The user's scheduler, behind a proxy that keeps the trips together."""
     this = config.pluginmanager.get_plugin("mailtrip-xdist")
     choose = config.pluginmanager.subset_hook_caller("pytest_xdist_make_scheduler", remove_plugins=[this])

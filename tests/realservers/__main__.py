@@ -1,6 +1,6 @@
 """The real servers by hand, from the top of the repository; needs root.
 
-python -m tests.realservers up                   until Ctrl-C; prints the variables MAILTRIP_REAL_… as JSON
+python -m tests.realservers up                   until Ctrl-C; prints the variables MAILTRIP_REAL_… as one line of JSON
 python -m tests.realservers run -- COMMAND ...   runs COMMAND with these variables; its exit code is the exit code
 """
 
@@ -20,7 +20,7 @@ def up() -> int:
     stop = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     with running_servers() as servers:
         signal.pthread_sigmask(signal.SIG_BLOCK, stop)
-        sys.stdout.write(json.dumps(servers.environment(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(servers.environment()) + "\n")
         sys.stdout.flush()
         signal.sigwait(stop)
     return 0
@@ -40,7 +40,7 @@ def run(command: Sequence[str]) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.realservers", description="Postfix and Dovecot on loopback")
     uses = parser.add_subparsers(dest="use", required=True)
-    uses.add_parser("up", help="print the variables as JSON, run until Ctrl-C or SIGTERM")
+    uses.add_parser("up", help="print the variables as a line of JSON, run until Ctrl-C or SIGTERM")
     uses.add_parser("run", help="run a command with the variables set").add_argument("command", nargs="+")
     arguments = parser.parse_args()
     if reason := unavailable():

@@ -155,7 +155,8 @@ def _guarded(directory: Path) -> Generator[None]:
 
 def _wait_until_ready(servers: RealServers) -> None:
     give_up_at = time.monotonic() + START_WITHIN_S
-    for name, port in asdict(servers.ports).items():
+    # By name, so Dovecot first: an smtpd that finds no auth socket yet dies, and Postfix then pauses for a minute.
+    for name, port in sorted(asdict(servers.ports).items()):
         while trouble := _trouble(name, port):
             if time.monotonic() > give_up_at:
                 raise RuntimeError(f"{name} on port {port} does not start: {trouble}\n{servers.logs()}")

@@ -5,32 +5,32 @@ matrix (`matrix`), filled with what comes from outside (`references`), checked k
 built (`build`, `endpoints`). Behind that there are only frozen types.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.layers import SHARED_FILE, Layer, look_alike, read_layer, shared_folders
 from mailtrip_checks.definitions.mistakes import DefinitionError, Mark, Mistake, Mistakes
 from mailtrip_checks.definitions.reading import read_trips
 from mailtrip_checks.definitions.references import References
+from mailtrip_checks.definitions.tree import is_file
 from mailtrip_checks.trips import Trip
 
 __all__ = ["Context", "DefinitionError", "Definitions", "Mistake"]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a definition may depend on besides its files.
-
-    `environment` is the chosen one; `variables` are what `${var:…}` reads, `environ` what `${env:…}` reads. mailtrip.yaml
-    is looked for from the trip file's folder up to `root`. `reserved_tags` are marks that somebody else defines.
-    """
-
-    environment: str | None
-    variables: Mapping[str, str]
-    environ: Mapping[str, str]
-    root: Path
-    reserved_tags: frozenset[str] = frozenset()
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # Reading makes many objects and no cycles; looking at them again and again took more than half the time.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Definitions:
@@ -43,6 +43,10 @@ class Definitions:
 
     def trips(self, path: Path) -> tuple[Trip, ...]:
         """The file's trips in the order of writing; raises DefinitionError with every mistake in it and above it."""
+        with _collector_paused():
+            return self._read(path)
+
+    def _read(self, path: Path) -> tuple[Trip, ...]:
         mistakes = Mistakes()
         layers = [
             layer for folder in shared_folders(path, self._context.root) if (layer := self._above(folder, mistakes))
@@ -50,8 +54,7 @@ class Definitions:
         own = read_layer(path, mistakes)
         if own is None:
             raise DefinitionError(mistakes.all())
-        context = self._context
-        found = read_trips([*layers, own], self._references, context.environment, context.reserved_tags, mistakes)
+        found = read_trips([*layers, own], self._references, self._context, mistakes)
         mistakes.raise_any()
         return found
 
@@ -61,7 +64,7 @@ class Definitions:
             if misnamed := look_alike(folder):
                 found.add(Mark(misnamed), "", f"is never read; name it {SHARED_FILE}")
             path = folder / SHARED_FILE
-            layer = read_layer(path, found) if path.exists() else None
+            layer = read_layer(path, found) if is_file(path) else None
             self._shared[folder] = layer, found.all()
         layer, known = self._shared[folder]
         mistakes.include(known)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
-from mailtrip_checks.definitions.places import EMBEDDED, as_mapping
+from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, as_mapping
 from mailtrip_checks.definitions.references import References
 from mailtrip_checks.definitions.scalars import shown
-from mailtrip_checks.definitions.schema import ReceiveKeys, SendKeys, ServerKeys
-from mailtrip_checks.definitions.tree import REFERENCE, Map, Text
-from mailtrip_checks.definitions.validation import Subject, Way, validated
+from mailtrip_checks.definitions.schema import ConnectionsKeys, ReceiveKeys, SendKeys, ServerKeys
+from mailtrip_checks.definitions.tree import REFERENCE, Map, Text, Tree
+from mailtrip_checks.definitions.validation import Subject, validated
 from mailtrip_checks.trips import Auth, Endpoint, Protocol, Security, Trust
 
 _PORTS: Final = {
@@ -23,6 +23,8 @@ _AUTHS: Final = {
     Protocol.IMAP: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN),
     Protocol.POP3: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN, Auth.APOP),
 }
+_VIA: Final = ("send", "via")
+_AT: Final = ("receive", "at")
 _DEFAULT: Final = Endpoint("", Protocol.SMTP, "", 0, Security.NONE)
 
 
@@ -46,72 +48,57 @@ class Endpoints:
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:
         """The leg's endpoint, its user `recipient` where none is given; None, and a mistake, where it cannot be."""
         is_send = isinstance(leg, SendKeys)
-        way: Way = ("send", "via") if is_send else ("receive", "at")
-        place = leg.via if is_send else leg.at
-        if isinstance(place, Text) and _unfilled(place):
-            return None
-        if place is None:
-            if trip.has(*way):
-                return None
-            mx = "the recipient's MX is not supported yet; " if is_send else ""
-            trip.add(way, f"is missing; {mx}write a server's name or URL")
-            return None
-        server = self._server(trip, way, place)
-        if server is None:
-            return None
-        protocol = _protocol(server, way, is_send=is_send)
-        if protocol is None:
+        way = _VIA if is_send else _AT
+        server = self._server(trip, way)
+        protocol = _protocol(server, way) if server else None
+        if server is None or protocol is None:
             return None
         endpoint = _endpoint(server, leg, protocol, recipient, trip)
-        return self._made.setdefault(endpoint, endpoint) if endpoint else None
+        return self._made.setdefault(endpoint, endpoint)
 
-    def _server(self, trip: Subject, way: Way, place: Text | Map) -> _Server | None:
-        """What the leg names, read and checked."""
-        name, prefix = "", ".".join(map(str, (trip.prefix, *way) if trip.prefix else way))
-        mapping = place if isinstance(place, Map) else None
-        if isinstance(place, Text):
+    def _server(self, trip: Subject, way: tuple[str, str]) -> _Server | None:
+        """What the leg names, read and checked; None where it names nothing that can be one."""
+        place, _ = trip.find(way)
+        name, key = "", ".".join(way)
+        mapping: Tree = place
+        if not trip.has(*way):
+            missing = "MX records are not supported yet; " if way is _VIA else ""
+            trip.add(way, f"is missing; {missing}write a server's name or URL")
+        elif isinstance(place, Text) and not _unfilled(place):
             try:
                 mapping = as_mapping(place)
+                if mapping is None:
+                    name, key = str(place), f"servers.{place}"
+                    mapping = self._named(trip, place)
             except ValueError as error:
                 trip.add(way, str(error))
-                return None
-            if place.startswith(EMBEDDED):
-                name = str(place)
-            elif mapping is None:
-                name, prefix = str(place), f"servers.{place}"
-                mapping = self._named(trip, way, place)
-        if mapping is None:
+        if not isinstance(mapping, Map) or not trip.has(*way):
             return None
-        subject = Subject(mapping, trip.mistakes, prefix, trip.row)
+        subject = Subject(mapping, trip.mistakes, key, trip.row)
         return _Server(name, validated(ServerKeys, subject), subject)
 
-    def _named(self, trip: Subject, way: Way, name: Text) -> Map | None:
-        if name in {"mx", "sendmail"}:
-            trip.add(way, f"`{name}` is not supported yet; write a server's name or URL")
-            return None
+    def _named(self, trip: Subject, name: Text) -> Tree:
+        """The server of this name, filled in; raises ValueError where there is none."""
+        if name in RESERVED:
+            raise ValueError(f"`{name}` is not supported yet; write a server's name or URL")
         raw = self._servers.get(name)
         if raw is None:
-            # What looks like a mistyped URL can hold a password.
-            if any(character in name for character in ":/@"):
-                trip.add(way, "is neither a server's name nor a URL; write it as imaps://mail.example.com")
-                return None
-            known = [*(key for key, value in self._servers.items() if value is not None), EMBEDDED]
-            near = did_you_mean(name, known) if name.literal else ""
-            trip.add(way, f"{shown(name)} is no server{near or f'; there is {one_of(sorted(known))}'}")
-            return None
+            raise ValueError(self._no_server(name))
         filled = self._references.fill(raw, trip.row, f"servers.{name}", trip.mistakes)
-        if isinstance(filled, Text):
-            if _unfilled(filled):
-                return None
-            try:
-                filled = as_mapping(filled)
-            except ValueError as error:
-                trip.add(way, f"its server {error}")
-                return None
-        if isinstance(filled, Map):
-            return filled
-        trip.add(way, "its server is neither a URL nor a mapping; write one of the two")
-        return None
+        if isinstance(filled, Text) and not _unfilled(filled):
+            mapping = as_mapping(filled)
+            if mapping is None:
+                raise ValueError("its server is neither a URL nor a mapping; write one of the two")
+            return mapping
+        return filled
+
+    def _no_server(self, name: Text) -> str:
+        # What looks like a mistyped URL can hold a password.
+        if any(character in name for character in ":/@"):
+            return "is neither a server's name nor a URL; write it as imaps://mail.example.com"
+        known = sorted([EMBEDDED, *(key for key, value in self._servers.items() if value is not None)])
+        near = did_you_mean(name, known) if name.literal else ""
+        return f"{shown(name)} is no server{near or f'; there is {one_of(known)}'}"
 
 
 def _unfilled(text: Text) -> bool:
@@ -119,65 +106,74 @@ def _unfilled(text: Text) -> bool:
     return text.literal and REFERENCE in text
 
 
-def _protocol(server: _Server, way: Way, *, is_send: bool) -> Protocol | None:
+def _protocol(server: _Server, way: tuple[str, str]) -> Protocol | None:
     protocol = server.keys.protocol
-    if protocol is None:
-        if is_send:
-            return Protocol.SMTP
-        if server.keys.host == EMBEDDED:
-            return Protocol.IMAP
-        server.subject.add((), "has no protocol; write `protocol: imap` or `protocol: pop3`")
-        return None
-    if (protocol is Protocol.SMTP) == is_send:
+    if server.subject.has("protocol"):
+        if protocol and (protocol is Protocol.SMTP) != (way is _VIA):
+            wanted = "smtp" if way is _VIA else "imap or pop3"
+            what = f"speaks {protocol}, but `{'.'.join(way)}` needs {wanted}; name another server"
+            server.subject.add((), what)
+            return None
         return protocol
-    wanted = "smtp" if is_send else "imap or pop3"
-    server.subject.add((), f"speaks {protocol}, but `{way[0]}.{way[1]}` needs {wanted}; name another server")
+    if way is _VIA:
+        return Protocol.SMTP
+    if server.keys.host == EMBEDDED:
+        return Protocol.IMAP
+    server.subject.add((), "has no protocol; write `protocol: imap` or `protocol: pop3`")
     return None
 
 
 def _endpoint(
     server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, recipient: str, trip: Subject
-) -> Endpoint | None:
+) -> Endpoint:
     keys = server.keys
-    known = len(trip.mistakes)
-    password = leg.password or keys.password
-    embedded = keys.host == EMBEDDED
-    auth = _auth(server, leg, protocol, trip)
-    user = leg.user or keys.user or ("" if auth is Auth.NONE else recipient)
-    if auth is not Auth.NONE and not user and not embedded:
-        trip.add(("receive",), "has no user, and no `send.to` to take it from; write `user:`")
+    host = keys.host or ""
+    embedded = host == EMBEDDED
     if not server.subject.has("host"):
         server.subject.add((), "has no host; write `host: mail.example.com`")
-    security = _security(keys, uses_password=password is not None and auth is not Auth.NONE)
+    auth = _auth(server, leg, protocol, trip)
+    password = None if auth is Auth.NONE else leg.password or keys.password
+    security = _security(keys, uses_password=password is not None)
     port = 0 if embedded else keys.port or _PORTS[protocol][security in {Security.TLS, Security.TLS_IF_AVAILABLE}]
     if keys.security is None and port in _TLS_PORTS:
-        server.subject.add(("port",), f"port {port} expects TLS at once; write `security: tls` too, or an …s:// URL")
-    trust = _trust(server)
-    if len(trip.mistakes) > known:
-        return None
-    connections = keys.connections
+        what = f"{port} is for TLS from the first byte; write `security: tls` too, or a URL such as imaps://"
+        server.subject.add(("port",), what)
+    connections = keys.connections or ConnectionsKeys()
+    plain_name = f"{EMBEDDED}:{protocol}" if embedded else f"{protocol}://{f'[{host}]' if ':' in host else host}:{port}"
     return Endpoint(
-        name=server.name or f"{protocol}://{f'[{keys.host}]' if ':' in str(keys.host) else keys.host}:{port}",
+        name=server.name or plain_name,
         protocol=protocol,
-        host=str(keys.host),
+        host=host,
         port=port,
         security=security,
         auth=auth,
-        user=user,
-        password=None if auth is Auth.NONE else password,
-        trust=trust,
+        user=_user(server, leg, auth, recipient, trip),
+        password=password,
+        trust=_trust(server),
         family=keys.family or _DEFAULT.family,
-        connections_per_host=(connections and connections.host) or _DEFAULT.connections_per_host,
-        connections_per_user=(connections and connections.user) or _DEFAULT.connections_per_user,
+        connections_per_host=connections.host or _DEFAULT.connections_per_host,
+        connections_per_user=connections.user or _DEFAULT.connections_per_user,
         rate_per_s=keys.rate,
         login_failures=keys.login_failures or _DEFAULT.login_failures,
         embedded=embedded,
     )
 
 
+def _user(server: _Server, leg: SendKeys | ReceiveKeys, auth: Auth, recipient: str, trip: Subject) -> str:
+    user = leg.user or server.keys.user or ("" if auth is Auth.NONE else recipient)
+    way = _leg_of(leg)
+    if auth is not Auth.NONE and not user and not trip.has("send") and not trip.has(way, "user"):
+        trip.add((way,), "has no user, and there is no `send.to` to take it from; write `user: name`")
+    return user
+
+
+def _leg_of(leg: SendKeys | ReceiveKeys) -> str:
+    return (_VIA if isinstance(leg, SendKeys) else _AT)[0]
+
+
 def _auth(server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, trip: Subject) -> Auth:
     """How to log in: what is said, else the best there is where a password is, or a mailbox is to be opened."""
-    way = "send" if isinstance(leg, SendKeys) else "receive"
+    way = _leg_of(leg)
     has_password = leg.password is not None or server.keys.password is not None
     auth = leg.auth or server.keys.auth
     if auth is None and protocol is Protocol.SMTP:

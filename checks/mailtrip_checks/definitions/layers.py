@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
-from mailtrip_checks.definitions.places import RESERVED, as_mapping
+from mailtrip_checks.definitions.places import RESERVED, cut
 from mailtrip_checks.definitions.schema import FileKeys
-from mailtrip_checks.definitions.tree import Items, Map, Text, Tree, read_yaml
+from mailtrip_checks.definitions.tree import Items, Map, is_file, read_yaml
 from mailtrip_checks.definitions.validation import Subject, validated
 
 SHARED_FILE: Final = "mailtrip.yaml"
@@ -59,7 +59,7 @@ def shared_folders(path: Path, root: Path) -> tuple[Path, ...]:
 
 def look_alike(folder: Path) -> Path | None:
     """A file that its author may take for a mailtrip.yaml."""
-    return next((folder / name for name in _LOOK_ALIKES if (folder / name).is_file()), None)
+    return next((folder / name for name in _LOOK_ALIKES if is_file(folder / name)), None)
 
 
 def lay_over(layers: Iterable[Layer], environment: str | None, mistakes: Mistakes) -> Ground:
@@ -115,16 +115,7 @@ def _check_server_name(name: str, servers: Map, mistakes: Mistakes) -> None:
 def _servers(tree: Map) -> Map:
     """The servers, each as a mapping as far as it is literal, so that they can be laid over each other key by key."""
     servers = _map(tree, "servers")
-    return Map(servers.at, [(name, _as_mapping(value)) for name, value in servers.items()])
-
-
-def _as_mapping(value: Tree) -> Tree:
-    if not isinstance(value, Text):
-        return value
-    try:
-        return as_mapping(value) or value
-    except ValueError:
-        return value  # the file's own check has told of it
+    return Map(servers.at, [(name, cut(value)) for name, value in servers.items()])
 
 
 def _map(tree: Map, key: str) -> Map:

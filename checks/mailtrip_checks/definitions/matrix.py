@@ -13,9 +13,10 @@ from typing import Final
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes
 from mailtrip_checks.definitions.places import is_url
 from mailtrip_checks.definitions.references import Row
-from mailtrip_checks.definitions.tree import Items, Map, Text, Tree, read_text
+from mailtrip_checks.definitions.tree import Items, Map, Text, Tree, is_file, read_text
 
 _MOST_ROWS: Final = 100_000
+_NO_COLUMNS: Final[list[str]] = []
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _READ: Final = re.compile(r"\$\{matrix\.([^${}:]+)")
 
@@ -56,7 +57,7 @@ def cells_read(tree: Tree) -> frozenset[str]:
     if isinstance(tree, Text):
         return frozenset(_READ.findall(tree))
     inner = tree.values() if isinstance(tree, Map) else tree if isinstance(tree, Items) else ()
-    return frozenset().union(*map(cells_read, inner))
+    return frozenset(cell for part in inner for cell in cells_read(part))
 
 
 def secret_cells(*trees: Tree) -> frozenset[str]:
@@ -152,7 +153,7 @@ def _csv_entries(axis: str, source: Map, mistakes: Mistakes) -> list[_Entry]:
         mistakes.add(source.at, key, "is no list and no CSV file; write [value, value] or {csv: FILE}")
         return []
     path = name.at.path.parent / name
-    if not path.is_file():
+    if not is_file(path):
         mistakes.add(
             name.at, f"{key}.csv", f"the file `{name.written}` is not there; write a path relative to this file"
         )
@@ -163,7 +164,7 @@ def _csv_entries(axis: str, source: Map, mistakes: Mistakes) -> list[_Entry]:
     entries: list[_Entry] = []
     reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
     try:
-        columns = [column.strip() for column in next(reader, [])]
+        columns = [column.strip() for column in next(reader, _NO_COLUMNS)]
         if wrong := _wrong_header(columns):
             mistakes.add(Mark(path), key, wrong)
             return []
@@ -173,7 +174,8 @@ def _csv_entries(axis: str, source: Map, mistakes: Mistakes) -> list[_Entry]:
                     _Entry({f"{axis}.{column}": value for column, value in zip(columns, values, strict=True)})
                 )
             elif values:
-                what = f"has {len(values)} columns, but the first line has {len(columns)}; fill in or quote what is missing"
+                counts = f"has {len(values)} columns, but the first line {len(columns)}"
+                what = f"{counts}; write as many, and quotes around a value with a comma"
                 mistakes.add(Mark(path, reader.line_num), key, what)
     except csv.Error:
         mistakes.add(Mark(path, max(reader.line_num, 1)), key, "is no CSV from here on; check its quotes")

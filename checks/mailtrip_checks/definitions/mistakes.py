@@ -17,7 +17,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake. `key` is the dotted way to the key inside its trip ("" for the file), `what` never holds a secret."""
+    """`key` is the dotted way to the key inside its trip, "" for the file; `what` never holds a secret."""
 
     path: Path
     line: int
@@ -38,10 +38,10 @@ class DefinitionError(ValueError):
 
 
 class Mistakes:
-    """Collects mistakes; what a matrix repeats counts once."""
+    """Collects mistakes; one that many trips inherit, or that a matrix repeats, counts once."""
 
     def __init__(self) -> None:
-        self._found: dict[Mistake, None] = {}
+        self._found: dict[tuple[Mark, str], Mistake] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -50,14 +50,15 @@ class Mistakes:
         return len(self._found)
 
     def add(self, mark: Mark, key: str, what: str) -> None:
-        self._found.setdefault(Mistake(*mark, key, what))
+        self._found.setdefault((mark, what), Mistake(*mark, key, what))
 
     def include(self, mistakes: Iterable[Mistake]) -> None:
-        self._found.update(dict.fromkeys(mistakes))
+        for known in mistakes:
+            self.add(Mark(known.path, known.line, known.column), known.key, known.what)
 
     def all(self) -> tuple[Mistake, ...]:
         """By file, line and column."""
-        return tuple(sorted(self._found, key=lambda mistake: (str(mistake.path), mistake.line, mistake.column)))
+        return tuple(sorted(self._found.values(), key=lambda found: (str(found.path), found.line, found.column)))
 
     def raise_any(self) -> None:
         if self._found:

@@ -1,5 +1,6 @@
 """A server written as a URL or as `embedded`, as the mapping that says the same."""
 
+import contextlib
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -77,6 +78,14 @@ def as_mapping(place: Text) -> Map | None:
         if parts[key] is not None:
             found[key] = _part(place, _decoded(parts[key]), references)
     return Map(place.at, found.items())
+
+
+def cut(value: Tree) -> Tree:
+    """A URL as its mapping; all else as it is, and so is a URL with a mistake, which is told where it is used."""
+    if isinstance(value, Text) and is_url(value):
+        with contextlib.suppress(ValueError):
+            return as_mapping(value)
+    return value
 
 
 def _embedded(place: Text) -> Map:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean
-from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree
+from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree, is_file
 
 _KINDS: Final = "${env:NAME}, ${file:path}, ${var:name} or ${matrix.name}"
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,6 +61,9 @@ class Row:
         return f" (in row `{self.id}`)" if self.id else ""
 
 
+NO_ROW: Final = Row()
+
+
 class References:
     """Fills in what comes from outside."""
 
@@ -69,15 +72,19 @@ class References:
         self._variables = variables
         self._files: dict[Path, str] = {}
 
+    def fill_map(self, tree: Map, row: Row, key: str, mistakes: Mistakes) -> Map:
+        """The mapping with every reference replaced; each that cannot be is a mistake, and stays."""
+        prefix = f"{key}." if key else ""
+        return Map(
+            tree.at, [(name, self.fill(value, row, f"{prefix}{name}", mistakes)) for name, value in tree.items()]
+        )
+
     def fill(self, tree: Tree, row: Row, key: str, mistakes: Mistakes) -> Tree:
-        """The tree with every reference replaced; each that cannot be is a mistake, and its scalar stays as it is."""
+        """As `fill_map`, for any tree."""
         if isinstance(tree, Text):
             return self._fill_text(tree, row, key, mistakes) if REFERENCE in tree else tree
         if isinstance(tree, Map):
-            prefix = f"{key}." if key else ""
-            return Map(
-                tree.at, [(name, self.fill(value, row, f"{prefix}{name}", mistakes)) for name, value in tree.items()]
-            )
+            return self.fill_map(tree, row, key, mistakes)
         if isinstance(tree, Items):
             return Items(tree.at, [self.fill(item, row, key, mistakes) for item in tree])
         return None
@@ -161,9 +168,9 @@ def _shown_name(name: str, written: str) -> str:
 
 def _file_text(path: Path, written: str) -> str:
     """The file's text without the line end that closes it."""
+    if not is_file(path):
+        raise ValueError(f"the file `{written}` is not there; write a path relative to this file")
     try:
-        if not path.is_file():
-            raise ValueError(f"the file `{written}` is not there; write a path relative to this file")
         with path.open("rb") as stream:
             raw = stream.read(_LARGEST_FILE + 1)
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
-from mailtrip_checks.definitions.tree import Map, Text
+from mailtrip_checks.definitions.tree import Map, Text, is_file
 from mailtrip_checks.secrets import Secret
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -156,9 +156,9 @@ def word(words: type[Word], *, not_yet: frozenset[str] = frozenset()) -> Callabl
 
     def parse(value: object) -> Word:
         found = text(value)
-        if found in words:
+        known = [word.value for word in words]
+        if found in known:
             return words(found)
-        known = [known.value for known in words]
         if found in not_yet:
             raise ValueError(f"`{found}` is not supported yet; write {one_of(known)}")
         near = did_you_mean(found, known) or f"; write {one_of(known)}"
@@ -214,6 +214,6 @@ def file_path(value: object) -> Path:
     if not found or "\0" in found:
         raise ValueError("names no file; write a path, relative to this file")
     path = found.at.path.parent / found
-    if not path.is_file():
+    if not is_file(path):
         raise ValueError(f"{shown(found)} is no file; write a path relative to {found.at.path.name}")
     return path

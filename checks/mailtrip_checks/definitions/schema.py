@@ -92,7 +92,7 @@ def _header_name(value: object) -> str:
 
 def _outcome(value: object) -> trips.Expected:
     found = scalars.text(value)
-    if found in {trips.Expected.ACCEPTED, trips.Expected.CONNECTED}:
+    if found in {trips.Expected.ACCEPTED.value, trips.Expected.CONNECTED.value}:
         raise ValueError(f"`{found}` follows by itself where a leg is left out; leave this key out")
     return trips.Expected(scalars.word(_Outcome, not_yet=frozenset({"bounced"}))(found))
 

@@ -87,6 +87,14 @@ class Items(list[Tree]):
         self.at = at
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there, and may be seen."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path, mistakes: Mistakes) -> str | None:
     """A UTF-8 file; None, and a mistake, where it is none."""
     try:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
-from mailtrip_checks.definitions.references import Row
+from mailtrip_checks.definitions.references import NO_ROW, Row
 from mailtrip_checks.definitions.schema import ExpectKeys, Keys, ReceiveKeys, SendKeys, TripKeys
 from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree
 
@@ -33,7 +33,7 @@ class Subject:
     tree: Map
     mistakes: Mistakes
     prefix: str = ""
-    row: Row = Row()
+    row: Row = NO_ROW
 
     def add(self, way: Way, what: str, *, at_key: bool = False) -> None:
         """A mistake at the end of the way, or as near to it as the tree goes."""
@@ -47,29 +47,28 @@ class Subject:
         """Whether something stands there, right or wrong; null is nothing."""
         node: Tree = self.tree
         for part in way:
-            if isinstance(node, Map) and isinstance(part, str):
-                node = node.get(part)
-            elif isinstance(node, Items) and isinstance(part, int):
-                node = node[part] if part < len(node) else None
-            else:
-                return False
+            node = _inner(node, part)
         return node is not None
 
     def find(self, way: Way, *, at_key: bool = False) -> tuple[Tree, Mark]:
-        """The value there, and where it stands; its key's place for null, or if that is asked for."""
+        """The value as near to the end of the way as the tree goes, and its place: its key's if null or asked for."""
         node: Tree = self.tree
         mark = self.tree.at
         for part in way:
-            if isinstance(node, Map) and isinstance(part, str) and part in node:
-                mark, node = node.key_mark(part), node[part]
-                inner = None if at_key and part == way[-1] else node
-            elif isinstance(node, Items) and isinstance(part, int) and part < len(node):
-                mark, inner = node.at, node[part]
-                node = inner
-            else:
+            if isinstance(node, Map) and part in node:
+                mark = node.key_mark(str(part))
+            elif not isinstance(node, Items) or _inner(node, part) is None:
                 break
-            mark = mark if inner is None else inner.at
+            node = _inner(node, part)
+            if node is not None and not at_key:
+                mark = node.at
         return node, mark
+
+
+def _inner(node: Tree, part: str | int) -> Tree:
+    if isinstance(part, int):
+        return node[part] if isinstance(node, Items) and part < len(node) else None
+    return node.get(part) if isinstance(node, Map) else None
 
 
 def validated(model: type[Model], subject: Subject) -> Model:
@@ -77,18 +76,15 @@ def validated(model: type[Model], subject: Subject) -> Model:
 
     A reference that is not filled in is not judged: it is a draft, or what it lacks has been told.
     """
-    tree = subject.tree
-    while True:
-        try:
-            return model.model_validate(tree)
-        except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)
-        # Further looks, without the wrong keys, find nothing new; they give what is left.
-        if tree is subject.tree:
-            for detail in found:
-                _tell(model, subject, detail)
-        for detail in found:
-            tree = _without(tree, detail["loc"])
+    try:
+        return model.model_validate(subject.tree)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    rest = subject.tree
+    for detail in found:
+        _tell(model, subject, detail)
+        rest = _without(rest, detail["loc"])
+    return model.model_validate(rest)
 
 
 def _tell(model: type[Keys], subject: Subject, error: ErrorDetails) -> None:
@@ -100,7 +96,7 @@ def _tell(model: type[Keys], subject: Subject, error: ErrorDetails) -> None:
         subject.add(way, _unknown(model, way), at_key=True)
     elif error["type"] == "value_error":
         at_key = way[-1] == _KEY_ITSELF
-        subject.add(way[:-1] if at_key else way, str(error["ctx"]["error"]), at_key=at_key)
+        subject.add(way[:-1] if at_key else way, str(error.get("ctx", {}).get("error")), at_key=at_key)
     else:
         subject.add(way, _shape(error["type"], way, node))
 

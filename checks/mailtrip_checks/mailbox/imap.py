@@ -46,7 +46,7 @@ class ImapMailbox(Mailbox):
             self.opening = tuple(stages.taken)
         self._uidvalidity = selected.uidvalidity
         if self.receive.search is Search.NEW:
-            self._next_uid = selected.uidnext
+            self._next_uid = selected.uidnext or _FROM_THE_FIRST
             self._known_at_s = self.session.exists_at_s
 
     async def _connect(self, stages: Stages) -> Selected:
@@ -68,7 +68,7 @@ class ImapMailbox(Mailbox):
             return await self._session.examine(self.receive.mailbox)
 
     async def _reconnect(self) -> None:
-        self.session.close()
+        await self.session.close()
         selected = await self._connect(Stages(self.clock, Leg.MAILBOX))
         self._selected_again(selected)
 
@@ -124,7 +124,11 @@ class ImapMailbox(Mailbox):
         waited = self.waiter_for(mail.header)
         if whole is not None and waited:
             waiter, sighting = waited
-            waiter.arrived.set_result(Arrival(sighting, bracket, mail.uid, self._uidvalidity, whole, (find, fetch)))
+            deletion = self.deletion_of(sighting, waiter.receive)
+            if deletion is not None:
+                now_s = self.clock.now()
+                self._doomed.append(Doomed(sighting, mail.uid, self._uidvalidity, waiter.receive, now_s, deletion))
+            waiter.arrived.set_result(Arrival(sighting, bracket, whole, (find, fetch), deletion))
 
     async def _rest(self, for_s: float | None) -> None:
         for_s = _KEEP_ALIVE_S if for_s is None else for_s
@@ -146,20 +150,20 @@ class ImapMailbox(Mailbox):
         for one in doomed:
             if one not in proved.values():
                 one.done.set_result(Deletion("it was gone before we could delete it"))
-        for folder in {one.how.move_to for one in proved.values()}:
-            mails = {uid: one for uid, one in proved.items() if one.how.move_to == folder}
+        for folder in {one.receive.delete.move_to for one in proved.values()}:
+            mails = {uid: one for uid, one in proved.items() if one.receive.delete.move_to == folder}
             await self._remove(mails, folder, started_at_s)
-        if self._waiters or not await self.session.unselect():
+        if self._anybody_waits or not await self.session.unselect():
             self._selected_again(await self.session.examine(self.receive.mailbox))
 
     async def _places(self, doomed: Sequence[Doomed], uidvalidity: int | None) -> dict[int, Doomed]:
         """The UID of each in this selection; found again by the token where UIDVALIDITY has changed."""
         places: dict[int, Doomed] = {}
         for one in doomed:
-            if one.arrival.uidvalidity == uidvalidity:
-                places[one.arrival.place] = one
+            if one.uidvalidity == uidvalidity:
+                places[one.uid] = one
             else:
-                uids = await self.session.uid_search_header("Subject", one.arrival.sighting.token)
+                uids = await self.session.uid_search_header("Subject", one.sighting.token)
                 places |= dict.fromkeys(uids[-1:], one)
         return places
 
@@ -169,20 +173,25 @@ class ImapMailbox(Mailbox):
         for mail in await self.session.uid_fetch_headers(_uid_set(good)) if good else ():
             one = good.get(mail.uid)
             sighting = sight(mail.header, self.common.key)
-            if one and sighting == one.arrival.sighting and may_delete(sighting, dedicated=one.dedicated):
+            if (
+                one
+                and sighting == one.sighting
+                and may_delete(one.sighting, dedicated=one.receive.mailbox_is_dedicated)
+            ):
                 proved[mail.uid] = one
         return proved
 
     async def _remove(self, mails: dict[int, Doomed], folder: str | None, started_at_s: float) -> None:
         uids = sorted(mails)
         session = self.session
+        moves = folder is not None and session.has("MOVE")
         if folder is not None:
-            await session.uid_move(uids, folder)
-        else:
+            await (session.uid_move(uids, folder) if moves else session.uid_copy(uids, folder))
+        if not moves:
             await session.uid_store_deleted(uids)
-            if "UIDPLUS" in session.capabilities:
+            if session.has("UIDPLUS"):
                 await session.uid_expunge(uids)
-            elif all(one.dedicated for one in mails.values()):
+            elif all(one.receive.mailbox_is_dedicated for one in mails.values()):
                 await session.expunge()
             else:
                 # EXPUNGE would take along what others flagged, and no check before it closes that gap.
@@ -210,7 +219,7 @@ class ImapMailbox(Mailbox):
                 expired.append(mail.uid)
         if expired:
             await self.session.uid_store_deleted(expired)
-            if "UIDPLUS" in self.session.capabilities:
+            if self.session.has("UIDPLUS"):
                 await self.session.uid_expunge(expired)
             self.ears.warnings.append(f"removed {len(expired)} expired mails that earlier runs left")
 
@@ -219,7 +228,7 @@ class ImapMailbox(Mailbox):
             # LOGOUT from a selected mailbox expunges nothing; CLOSE would (RFC 3501 §6.4.2).
             with suppress(TripError, OSError):
                 await self._session.logout()
-            self._session.close()
+            await self._session.close()
         await self._held.aclose()
 
 

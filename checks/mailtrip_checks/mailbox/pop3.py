@@ -4,6 +4,7 @@ Message numbers are good in one session only, so a mail is found, proved ours, r
 same session; the server removes it at QUIT, and only its +OK makes that certain (RFC 1939 §6).
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -42,8 +43,6 @@ class Pop3Mailbox(Mailbox):
         self._turns = turns
         self._known: set[str] = set()
         self._not_before_s = 0.0
-        # What the QUIT that followed a find said of its deletion: "" or why the mail stays.
-        self._deleted: dict[str, str] = {}
         super().__init__(receive, common)
 
     @asynccontextmanager
@@ -72,7 +71,7 @@ class Pop3Mailbox(Mailbox):
             try:
                 yield session
             finally:
-                session.close()
+                await session.close()
 
     def _warn_once(self, text: str) -> None:
         if text not in self.ears.warnings:
@@ -108,14 +107,22 @@ class Pop3Mailbox(Mailbox):
         except (MaildropBusy, LoginTooSoon) as busy:
             self.transcript.note(f"{busy.what}; looking again later")
             return
-        for find in doomed:
-            self._deleted[find.sighting.token] = quit_failed
         for find in finds:
-            arrival = Arrival(
-                find.sighting, find.bracket, find.number, None, find.mail, self._stages_of(find, finds, stages)
-            )
             if not find.waiter.arrived.done():
-                find.waiter.arrived.set_result(arrival)
+                deletion = self.deletion_of(find.sighting, find.waiter.receive)
+                if deletion is not None:
+                    self._settle(deletion, quit_failed if find in doomed else "it could not be proved ours again")
+                session_stages = self._stages_of(find, finds, stages)
+                find.waiter.arrived.set_result(
+                    Arrival(find.sighting, find.bracket, find.mail, session_stages, deletion)
+                )
+
+    @staticmethod
+    def _settle(deletion: asyncio.Future[Deletion], kept: str) -> None:
+        if kept:
+            deletion.set_exception(Undeleted(f"the deletion is not certain: {kept}"))
+        else:
+            deletion.set_result(Deletion())
 
     async def _quit(self, session: Pop3Session) -> str:
         try:
@@ -169,13 +176,7 @@ class Pop3Mailbox(Mailbox):
                 await self._wake.wait()
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
-        """The session that found them has deleted them; its QUIT said whether."""
-        for one in doomed:
-            kept = self._deleted.get(one.arrival.sighting.token, "it could not be proved ours again")
-            if kept:
-                one.done.set_exception(Undeleted(f"the deletion is not certain: {kept}"))
-            else:
-                one.done.set_result(Deletion())
+        """Nothing to do: the session that finds a mail deletes it."""
 
     async def _sweep(self) -> None:
         now = self.clock.wall()

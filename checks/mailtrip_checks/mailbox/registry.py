@@ -10,7 +10,7 @@ from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.gates import Turns
 from mailtrip_checks.mailbox.imap import ImapMailbox
 from mailtrip_checks.mailbox.pop3 import Pop3Mailbox
-from mailtrip_checks.mailbox.watch import Arrival, Common, Deletion, Mailbox, Waiter
+from mailtrip_checks.mailbox.watch import Arrival, Common, Mailbox, Waiter
 from mailtrip_checks.outcome import Line, Stage
 from mailtrip_checks.trips import Protocol, Receive
 
@@ -73,11 +73,6 @@ class Watch:
         """The mail; see `Mailbox.arrival`."""
         mailbox, waiter = self._open()
         return await mailbox.arrival(waiter, until_s)
-
-    async def delete(self, arrival: Arrival) -> Deletion:
-        """Delete it; see `Mailbox.delete`."""
-        mailbox, _ = self._open()
-        return await mailbox.delete(arrival, self._receive)
 
     # What happened.
 

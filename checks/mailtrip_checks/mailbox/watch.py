@@ -10,14 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, TimedOut, TripError, Undeleted
 from mailtrip_checks.gates import Gates
-from mailtrip_checks.identity import Kind, Sighting, counts_as_arrival, sight
+from mailtrip_checks.identity import Kind, Sighting, counts_as_arrival, may_delete, sight
 from mailtrip_checks.outcome import Bracket, Stage
-from mailtrip_checks.trips import Delete, Receive
+from mailtrip_checks.trips import Receive
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.transcript import Transcript
 
@@ -41,15 +42,22 @@ class Common:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """A mail that is gone, or at least flagged; `stage` where it was a step of its own."""
+
+    warning: str = ""
+    stage: Stage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
-    """A mail that ended the waiting. `place` is its UID or message number, good only for who found it."""
+    """A mail that ended the waiting. `deletion` raises Undeleted; None where the mail is not to be deleted."""
 
     sighting: Sighting
     bracket: Bracket
-    place: int
-    uidvalidity: int | None
     mail: bytes
     stages: tuple[Stage, ...]
+    deletion: asyncio.Future[Deletion] | None
 
 
 @dataclass(slots=True, eq=False)
@@ -66,21 +74,14 @@ class Waiter:
     reports: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """A mail that is gone, or at least flagged; `stage` where it was a step of its own."""
-
-    warning: str = ""
-    stage: Stage | None = None
-
-
 @dataclass(slots=True, eq=False)
 class Doomed:
-    """A mail to delete; `done` raises Undeleted."""
+    """A mail to delete: its UID, good under that UIDVALIDITY, and what it was when it was found."""
 
-    arrival: Arrival
-    how: Delete
-    dedicated: bool
+    sighting: Sighting
+    uid: int
+    uidvalidity: int | None
+    receive: Receive
     since_s: float
     done: asyncio.Future[Deletion]
 
@@ -185,19 +186,6 @@ class Mailbox(ABC):
         except TimeoutError as error:
             raise TimedOut(f"{self.host} did not answer the last look within {bound_s:g} s") from error
 
-    async def delete(self, arrival: Arrival, receive: Receive) -> Deletion:
-        """Delete a mail that arrived. Raises Undeleted. Goes on when the caller is cancelled."""
-        doomed = Doomed(
-            arrival,
-            receive.delete,
-            receive.mailbox_is_dedicated,
-            self.clock.now(),
-            asyncio.get_running_loop().create_future(),
-        )
-        self._doomed.append(doomed)
-        self._wake.set()
-        return await asyncio.shield(doomed.done)
-
     async def close(self) -> None:
         """Finish what is to be deleted, sweep if this was the mailbox's last use, and log out; bounded in time."""
         self._leaving = True
@@ -249,11 +237,16 @@ class Mailbox(ABC):
         for waiter in last:
             if not waiter.arrived.done():
                 waiter.arrived.set_exception(Lost(_lost(waiter)))
-        await self._rest(self._next_gap_s(waiting))
+        waiting = [waiter for waiter in waiting if not waiter.arrived.done()]
+        if waiting:
+            await self._rest(self._next_gap_s(waiting))
+
+    @property
+    def _anybody_waits(self) -> bool:
+        return any(not waiter.arrived.done() for waiter in self._waiters.values())
 
     def _deletions_are_due(self) -> bool:
-        waits = any(waiter.active and not waiter.arrived.done() for waiter in self._waiters.values())
-        return not waits or self.clock.now() - self._doomed[0].since_s >= GATHER_DELETIONS_S
+        return not self._anybody_waits or self.clock.now() - self._doomed[0].since_s >= GATHER_DELETIONS_S
 
     def _next_gap_s(self, waiting: Sequence[Waiter]) -> float:
         if self._wake.is_set():
@@ -269,8 +262,7 @@ class Mailbox(ABC):
             await self._delete(batch)
         except TripError as error:
             for doomed in batch:
-                if not doomed.done.done():
-                    doomed.done.set_exception(Undeleted(f"could not be deleted: {error.what}", reply=error.reply))
+                _refuse(doomed.done, Undeleted(f"could not be deleted: {error.what}", reply=error.reply))
             raise
 
     async def _recover(self, error: TripError) -> None:
@@ -297,16 +289,11 @@ class Mailbox(ABC):
         raise error
 
     def _fail(self, error: TripError) -> None:
-        if not self._opened.done():
-            self._opened.set_exception(error)
-            self._opened.exception()  # nobody may be left to hear it
-        for future in (
-            *(waiter.arrived for waiter in self._waiters.values()),
-            *(doomed.done for doomed in self._doomed),
-        ):
-            if not future.done():
-                future.set_exception(error)
-                future.exception()
+        _refuse(self._opened, error)
+        for waiter in self._waiters.values():
+            _refuse(waiter.arrived, error)
+        for doomed in self._doomed:
+            _refuse(doomed.done, error)
 
     # What protocols call.
 
@@ -321,7 +308,23 @@ class Mailbox(ABC):
             self.transcript.note(f"a delivery report about {sighting.token} came; it is no delivery")
         return (waiter, sighting) if counts_as_arrival(sighting, waiter.receive.match) else None
 
+    @staticmethod
+    def deletion_of(sighting: Sighting, receive: Receive) -> asyncio.Future[Deletion] | None:
+        """A future for the mail's deletion; None where it is not wanted, or the mail is not ours to delete."""
+        if receive.delete.wanted and may_delete(sighting, dedicated=receive.mailbox_is_dedicated):
+            return asyncio.get_running_loop().create_future()
+        return None
+
 
 def _lost(waiter: Waiter) -> str:
     report = "; a delivery report about it came instead" if waiter.reports else ""
     return f"accepted, looked for {waiter.looks} times, and not there in time{report}"
+
+
+_Result = TypeVar("_Result")
+
+
+def _refuse(future: asyncio.Future[_Result], error: TripError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody may be left to hear it

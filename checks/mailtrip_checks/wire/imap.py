@@ -117,6 +117,11 @@ class ImapSession:
     # The session.
 
     @property
+    def host(self) -> str:
+        """`name:port [address]` of the server."""
+        return self._dialogue.stream.host
+
+    @property
     def broken(self) -> bool:
         """Whether it can only be closed."""
         return self._dialogue.broken

@@ -176,8 +176,6 @@ class Parser:
 
     def _garbled(self, reason: str, at_s: float) -> Garbled:
         self._dead = True
-        self._line.clear()
-        self._parts.clear()
         return Garbled(reason, "", at_s)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Deferred, LoginFailed, ProtocolError, Refused, Rejected, TripError
+from mailtrip_checks.errors import Deferred, ProtocolError, Refused, Rejected, TripError
 from mailtrip_checks.outcome import Reply, Stage
 from mailtrip_checks.trips import Auth, Endpoint, Until
 from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
 from mailtrip_checks.wire.deadline import within
-from mailtrip_checks.wire.login import credentials, other_user, sasl_plain, wire_bytes
 from mailtrip_checks.wire.smtp_dialogue import GREETING, Answer, Dialogue
+from mailtrip_checks.wire.smtp_login import log_in
 from mailtrip_checks.wire.stream import open_stream
 from mailtrip_checks.wire.transcript import Stages, Transcript
 
@@ -21,7 +21,6 @@ _RESET_S = 5.0
 _NOT_IMPLEMENTED = (500, 501, 502, 504)
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _QUOTED_LOCAL_PART = re.compile(r'"(?:[^"\\]|\\.)*"')
-_MECHANISMS = {Auth.PLAIN: "plain", Auth.LOGIN: "login", Auth.CRAM_MD5: "cram-md5"}
 
 
 class Phase(Enum):
@@ -134,7 +133,7 @@ class SmtpSession:
                 await self._hello()
         if endpoint.auth is not Auth.NONE:
             with self._stages.of("login"):
-                await self._log_in(endpoint)
+                await log_in(self._dialogue, endpoint)
 
     async def _hello(self) -> None:
         answer = await self._dialogue.ask("EHLO", self._client.ehlo)
@@ -146,44 +145,6 @@ class SmtpSession:
         if not answer.good:
             advice = "The server may not like our name: `helo:` under `send` sets another."
             raise Refused(f"{self.host} refused EHLO", reply=answer.text, advice=advice)
-
-    async def _log_in(self, endpoint: Endpoint) -> None:
-        """One mechanism, and no other after a refusal: each try counts towards a lock-out."""
-        user, password = credentials(endpoint)
-        name, secret = wire_bytes(user), wire_bytes(password)
-        client = self._client
-        match self._mechanism(endpoint.auth):
-            case Auth.CRAM_MD5:
-                answer = await self._dialogue.ask("AUTH", lambda: client.auth_crammd5(name, secret), _hidden)
-            case Auth.LOGIN:
-                answer = await self._dialogue.ask("AUTH", lambda: client.auth_login(name, secret), _hidden)
-            case _:
-                sasl_plain(user, password)  # refuses a NUL
-                answer = await self._dialogue.ask("AUTH", lambda: client.auth_plain(name, secret), _hidden)
-        if answer.is_refusal:
-            what = f"{self.host} refused the login of {user}"
-            raise LoginFailed(what, reply=answer.text, advice=_login_advice(answer.code, user))
-        if not answer.good:
-            self._dialogue.broken = True
-            raise ProtocolError(f"{self.host} answered AUTH out of turn", reply=answer.text)
-
-    def _mechanism(self, auth: Auth) -> Auth:
-        """The one to use; raises LoginFailed where the server does not offer it."""
-        offered = self._client.server_auth_methods
-        if auth is Auth.PASSWORD:
-            # CRAM-MD5 hides the password from listeners; under TLS it only demands that the server stores it in plain.
-            hidden, plain = (Auth.CRAM_MD5,), (Auth.PLAIN, Auth.LOGIN)
-            wanted = plain + hidden if self._dialogue.bridge.stream.secure else hidden + plain
-        else:
-            wanted = (auth,)
-        for mechanism in wanted:
-            if _MECHANISMS.get(mechanism) in offered:
-                return mechanism
-        names = " or ".join(mechanism.upper() for mechanism in wanted)
-        listed = ", ".join(offered).upper() or "no login at all"
-        tls = not self._dialogue.bridge.stream.secure and self._client.supports_extension("starttls")
-        advice = "It may offer more after STARTTLS: use `security: starttls`." if tls else "Choose another `auth`."
-        raise LoginFailed(f"{self.host} does not offer AUTH {names}; it offers {listed}", advice=advice)
 
     async def _or_close(self, step: Coroutine[None, None, None]) -> None:
         try:
@@ -211,12 +172,13 @@ class SmtpSession:
         """
         message = _LINE_END.sub(b"\r\n", message)
         with stages.of("submit"):
+            mail, *rcpts = (_path(address) for address in (sender, *recipients))
             options = self._options(sender, recipients, message)
             submission.mail_from_at_s = self._network.clock.now()
             try:
-                await self._envelope("MAIL", f"MAIL FROM:{_path(sender)}{options}", submission)
-                for recipient in recipients:
-                    await self._envelope("RCPT", f"RCPT TO:{_path(recipient)}", submission)
+                await self._envelope(f"MAIL FROM:{mail}", options, submission)
+                for rcpt in rcpts:
+                    await self._envelope(f"RCPT TO:{rcpt}", "", submission)
                 if until is Until.DATA:
                     await self._data(message, submission)
                 else:
@@ -243,14 +205,15 @@ class SmtpSession:
             options += " SMTPUTF8"
         return options
 
-    async def _envelope(self, command: str, line: str, submission: Submission) -> None:
-        answer = await self._dialogue.ask(line.partition(" ")[0], lambda: self._client.execute_command(line.encode()))
-        submission.replies.append(Reply(Leg.SMTP, command, answer.text))
+    async def _envelope(self, command: str, options: str, submission: Submission) -> None:
+        name, line = command[:4], (command + options).encode()
+        answer = await self._dialogue.ask(name, lambda: self._client.execute_command(line))
+        submission.replies.append(Reply(Leg.SMTP, name, answer.text))
         if answer.is_refusal:
-            raise _refused(f"{self.host} {{}} {line.split('> ')[0]}", answer)
+            raise self._refusal(answer, command)
         if answer.code // 100 != 2:
             self._dialogue.broken = True
-            raise ProtocolError(f"{self.host} answered {command} out of turn", reply=answer.text)
+            raise ProtocolError(f"{self.host} answered {name} out of turn", reply=answer.text)
 
     async def _data(self, message: bytes, submission: Submission) -> None:
         # aiosmtplib says DATA in one write and the message after the 354 in others.
@@ -268,15 +231,13 @@ class SmtpSession:
             submission.accepted_at_s = self._dialogue.bridge.replied_at_s
         elif answer.is_refusal:
             submission.phase = Phase.NOT_SENT
-            raise _refused(f"{self.host} {{}} the message", answer)
+            raise self._refusal(answer, "the message")
         else:
             self._dialogue.broken = True
             raise ProtocolError(f"{self.host} answered DATA out of turn", reply=answer.text)
 
     async def _reset(self) -> None:
         """RSET, so that the next message finds a clean session; where that fails there is none on this connection."""
-        if not self.usable:
-            return
         try:
             async with within(self._network.clock, _RESET_S, "RSET"):
                 answer = await self._dialogue.ask("RSET", lambda: self._client.execute_command(b"RSET"))
@@ -284,35 +245,20 @@ class SmtpSession:
         except TripError:
             self._dialogue.broken = True
 
-
-def _refused(what: str, answer: Answer) -> TripError:
-    if answer.code >= 500:
-        return Rejected(what.format("rejected"), reply=answer.text)
-    return Deferred(what.format("deferred"), reply=answer.text)
+    def _refusal(self, answer: Answer, what: str) -> TripError:
+        if answer.code >= 500:
+            return Rejected(f"{self.host} rejected {what}", reply=answer.text)
+        return Deferred(f"{self.host} deferred {what}", reply=answer.text)
 
 
 def _path(address: str) -> str:
     """`<address>`. Not aiosmtplib's own quoting, which takes an address for a header and may cut it short."""
-    if re.search(r"[\x00-\x1f\x7f]", address) or re.search(r"[\s<>]", _QUOTED_LOCAL_PART.sub("", address, count=1)):
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", address) or re.search(
+        r"[\s<>]", _QUOTED_LOCAL_PART.sub("", address, count=1)
+    ):
         what = f"the address {address!r} cannot stand in an SMTP command"
         raise ProtocolError(what, advice="Write the address alone, without a name, blanks or brackets.")
     return f"<{address}>"
-
-
-def _hidden(data: bytes) -> str:
-    """A line of AUTH without what may be a credential."""
-    words = data.decode("ascii", "replace").split()
-    if words[:1] != ["AUTH"]:
-        return "***"
-    return " ".join([*words[:2], "***"] if words[2:] else words)
-
-
-def _login_advice(code: int, user: str) -> str:
-    if code < 500:
-        return "The server cannot check passwords now: look at its log, and try again later."
-    if code == 538:  # RFC 4954 §4: encryption required for the requested mechanism
-        return "The server wants TLS before the login: use `security: starttls` or `security: tls`."
-    return other_user(user)
 
 
 def _own_name() -> str:

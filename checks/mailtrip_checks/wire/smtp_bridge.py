@@ -17,6 +17,10 @@ _LONGEST_LINE_BYTES = 64 * 1024
 class Bridge(asyncio.Protocol):
     """The far end of aiosmtplib's socket; made by `open`."""
 
+    _near: socket.socket
+    _far: asyncio.Transport
+    _carrier: asyncio.Task[None]
+
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.ended = False
@@ -25,25 +29,23 @@ class Bridge(asyncio.Protocol):
         """When the last bytes of the server came in."""
         self.shows: Callable[[bytes], str | None] | None = None
         """What the transcript shows of what is sent; None from it is the thing itself, "" is nothing."""
-        self._pair: asyncio.WriteTransport | None = None
-        self._pair_closed = asyncio.Event()
-        self._carrier: asyncio.Task[None] | None = None
+        self._far_closed = asyncio.Event()
         self._replies: list[str] = []
         self._line = b""
 
-    @classmethod
-    async def open(cls, stream: Stream) -> tuple["Bridge", socket.socket]:
-        """The bridge, and the socket for aiosmtplib, which closes it. Raises OSError where there is no socket left."""
-        bridge = cls(stream)
+    @staticmethod
+    async def open(stream: Stream) -> tuple["Bridge", socket.socket]:
+        """The bridge, and the socket for aiosmtplib. Raises OSError where there is no socket left."""
         near, far = socket.socketpair()
         try:
             near.setblocking(False)
             far.setblocking(False)
-            await asyncio.get_running_loop().create_connection(lambda: bridge, sock=far)
+            transport, bridge = await asyncio.get_running_loop().create_connection(lambda: Bridge(stream), sock=far)
         except BaseException:
             near.close()
             far.close()
             raise
+        bridge._near, bridge._far = near, transport
         bridge._carrier = asyncio.create_task(bridge._carry(), name="smtp-bridge")
         return bridge, near
 
@@ -54,32 +56,25 @@ class Bridge(asyncio.Protocol):
 
     # What asyncio calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.WriteTransport):
-            self._pair = transport
-
     def data_received(self, data: bytes) -> None:
         """aiosmtplib says something: a command, or a part of a message."""
         self._replies.clear()
-        try:
+        if not self.ended:
             self.stream.write(data, self.shows(data) if self.shows else None)
-        except ConnectionError:
-            self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._pair_closed.set()
+        self._far_closed.set()
 
     # What comes from the server.
 
     async def _carry(self) -> None:
-        try:
-            while (chunk := await self.stream.read()).data:
-                self.replied_at_s = chunk.at_s
-                self._note(chunk.data)
-                if self._pair is not None:
-                    self._pair.write(chunk.data)
-        finally:
-            self._end()
+        while (chunk := await self.stream.read()).data:
+            self.replied_at_s = chunk.at_s
+            self._note(chunk.data)
+            self._far.write(chunk.data)
+        self.ended = True
+        self.stream.transcript.received(_text(self._line))
+        self._far.close()  # aiosmtplib reads what is on the way, and then the end
 
     def _note(self, data: bytes) -> None:
         *lines, self._line = (self._line + data).split(b"\n")
@@ -90,21 +85,13 @@ class Bridge(asyncio.Protocol):
             if line[3:4] != b"-":
                 self._replies.append(_text(line))
 
-    def _end(self) -> None:
-        if self.ended:
-            return
-        self.ended = True
-        self.stream.transcript.received(_text(self._line))
-        if self._pair is not None and not self._pair.is_closing():
-            self._pair.write_eof()
-
     async def close(self) -> None:
         """Drop both connections, and wait until their sockets are gone."""
-        if self._carrier is not None:
-            self._carrier.cancel()
-        if self._pair is not None:
-            self._pair.abort()
-            await self._pair_closed.wait()
+        self._carrier.cancel()
+        await asyncio.wait([self._carrier])
+        self._far.abort()
+        await self._far_closed.wait()
+        self._near.close()  # where aiosmtplib never came to use it
         self.stream.abort()
         await self.stream.close()
 

@@ -1,5 +1,6 @@
 """Steps of aiosmtplib on one connection: pairing, the transcript, and errors that say at which step it stopped."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class Dialogue:
         # Its own timeout is off: the leg's is one for all steps.
         client = aiosmtplib.SMTP(sock=sock, start_tls=False, local_hostname=helo, timeout=None)
         return Dialogue(bridge, client, network)
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is on."""
+        return self.bridge.stream.secure
 
     @property
     def usable(self) -> bool:
@@ -119,6 +125,8 @@ class Dialogue:
     async def close(self) -> None:
         """Drop the connection."""
         self.broken = True
+        if isinstance(self.client.transport, asyncio.WriteTransport):
+            self.client.transport.abort()  # its own close would wait until half a message is gone
         self.client.close()
         await self.bridge.close()
 
