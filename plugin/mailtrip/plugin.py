@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailtrip import signals
+from mailtrip.stash import BROKEN_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -93,7 +94,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> TripFile |
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """A broken trip file fails the run, but does not keep the other files from running."""
-    broken = session.config.stash.get(signals.BROKEN_FILES, 0)
+    broken = session.config.stash.get(BROKEN_FILES, 0)
     if broken and broken == session.testsfailed:
         session.config.option.continue_on_collection_errors = True
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mailtrip.stash import LEFT_BEHIND
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -69,8 +71,6 @@ class Reporting:
         return "passed", ".", f"PASSED ({record.end}{f' in {total:.3f} s' if total is not None else ''})"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        from mailtrip.runner import LEFT_BEHIND
-
         left = config.stash.get(LEFT_BEHIND, None)
         if left:
             terminalreporter.section("mails that stay")

@@ -6,7 +6,6 @@ from types import FrameType
 
 import pytest
 
-BROKEN_FILES = pytest.StashKey[int]()
 _INSTALLED = pytest.StashKey[bool]()
 TERMINATED = 128 + signal.SIGTERM
 

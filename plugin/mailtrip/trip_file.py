@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from mailtrip.plugin import MailtripWarning
-from mailtrip.signals import BROKEN_FILES
+from mailtrip.stash import BROKEN_FILES
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from xdist.scheduler import EachScheduling, LoadScopeScheduling
 
 from mailtrip.plugin import SUFFIXES
-from mailtrip_checks.identity import installation_key
+from mailtrip.stash import WORKER_HAS_ALL, WORKER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
     from xdist.workermanage import WorkerController
 
-ALL_HERE = "mailtrip_all_here"
-KEY = "mailtrip_key"
 _ALL_TRIPS = "mail round trips"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """A worker is told that it may start all its trips at once, and gets the key: it may have another state folder."""
-    told: dict[str, object] = node.workerinput  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    told[ALL_HERE] = True
-    told[KEY] = installation_key(dict(os.environ))[0].decode("ascii", "surrogateescape")
+    from mailtrip_checks.identity import installation_key
+
+    key = installation_key(dict(os.environ))[0].decode("utf-8", "surrogateescape")
+    node.workerinput.update({WORKER_HAS_ALL: "yes", WORKER_KEY: key})  # pyright: ignore[reportUnknownMemberType]
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -455,11 +456,13 @@ async def test_without_a_helo_name_the_machine_gives_its_own(play: Play, monkeyp
             pass
 
 
-async def test_a_name_that_cannot_be_said_is_refused(play: Play) -> None:
+@pytest.mark.parametrize("helo", ["ü.example", "a b", "a\r\nRSET", " "])
+async def test_a_name_that_cannot_be_said_is_refused(play: Play, helo: str) -> None:
     async with play("S: 220 hi") as port:
-        with pytest.raises(ProtocolError, match="EHLO cannot be said"):
-            async with opened(endpoint(port), helo="ü.example"):
+        with pytest.raises(ProtocolError, match="EHLO cannot be said") as caught:
+            async with opened(endpoint(port), helo=helo):
                 pass
+    assert caught.value.stage == "connect"
 
 
 async def test_no_socket_left_is_said_so(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,6 +474,25 @@ async def test_no_socket_left_is_said_so(play: Play, monkeypatch: pytest.MonkeyP
         with pytest.raises(Unreachable, match="Too many open files"):
             async with opened(endpoint(port)):
                 pass
+
+
+async def test_a_trip_that_is_cancelled_before_it_has_a_client_leaves_no_socket(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair: list[socket.socket] = []
+
+    def paired() -> tuple[socket.socket, socket.socket]:
+        asyncio.get_running_loop().call_soon(opening.cancel)
+        pair.extend(socketpair())
+        return pair[0], pair[1]
+
+    socketpair = socket.socketpair
+    monkeypatch.setattr("socket.socketpair", paired)
+    async with play("S: 220 hi") as port:
+        opening = asyncio.create_task(opened(endpoint(port)).__aenter__())
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    assert [end.fileno() for end in pair] == [-1, -1]
 
 
 @given(data=st.lists(st.sampled_from([b"220", b"250", b"421", b"-", b" ", b"\r\n", b"\n", b"x", b"\xff", b"STARTTLS"])))

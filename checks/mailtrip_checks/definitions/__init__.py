@@ -48,17 +48,21 @@ class Definitions:
 
     def _read(self, path: Path) -> tuple[Trip, ...]:
         mistakes = Mistakes()
-        layers = [
-            layer for folder in shared_folders(path, self._context.root) if (layer := self._above(folder, mistakes))
-        ]
+        folders = shared_folders(path, self._context.root)
+        above = [self._above(folder) for folder in folders]
+        for _, known in above:
+            mistakes.include(known)
         own = read_layer(path, mistakes)
-        if own is None:
+        # What an unreadable file would have said is not known, so its absence is no further mistake.
+        if own is None or any(layer is None and known for layer, known in above):
             raise DefinitionError(mistakes.all())
-        found = read_trips([*layers, own], self._references, self._context, mistakes)
+        layers = [*(layer for layer, _ in above if layer), own]
+        found = read_trips(layers, self._references, self._context, mistakes)
         mistakes.raise_any()
         return found
 
-    def _above(self, folder: Path, mistakes: Mistakes) -> Layer | None:
+    def _above(self, folder: Path) -> tuple[Layer | None, tuple[Mistake, ...]]:
+        """The folder's mailtrip.yaml, if it has one, and the mistakes in it."""
         if folder not in self._shared:
             found = Mistakes()
             if misnamed := look_alike(folder):
@@ -66,6 +70,4 @@ class Definitions:
             path = folder / SHARED_FILE
             layer = read_layer(path, found) if is_file(path) else None
             self._shared[folder] = layer, found.all()
-        layer, known = self._shared[folder]
-        mistakes.include(known)
-        return layer
+        return self._shared[folder]

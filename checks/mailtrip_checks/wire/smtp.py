@@ -51,10 +51,13 @@ class SmtpSession:
     `opening` holds the stages that opened it, where the opener puts them.
     """
 
-    def __init__(self, dialogue: Dialogue, network: Network, stages: Stages, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, dialogue: Dialogue, helo: str, network: Network, stages: Stages, warn: Callable[[str], None]
+    ) -> None:
         self.opening: tuple[Stage, ...] = ()
         self._dialogue = dialogue
         self._client = dialogue.client
+        self._helo = helo
         self._network = network
         self._stages = stages
         self._warn = warn
@@ -78,8 +81,8 @@ class SmtpSession:
 
         async def dial(tls: bool) -> SmtpSession:
             stream = await open_stream(endpoint, network, stages, transcript, tls=tls)
-            dialogue = await Dialogue.open(stream, helo or _own_name(), network)
-            session = cls(dialogue, network, stages, warn)
+            dialogue = await Dialogue.open(stream, network)
+            session = cls(dialogue, helo or _own_name(), network, stages, warn)
             await session._or_close(session._greet())
             return session
 
@@ -117,7 +120,7 @@ class SmtpSession:
                 raise StarttlsRefused(f"{self.host} refused STARTTLS", reply=answer.text)
             await self._dialogue.start_tls()
             # What was offered in plain text may be forged (RFC 3207 §4.2). A server that has STARTTLS knows EHLO.
-            self._welcomed(await self._dialogue.ask("EHLO", self._client.ehlo))
+            self._welcomed(await self._ehlo())
 
     async def _greet(self) -> None:
         with self._stages.of("connect"):
@@ -136,10 +139,13 @@ class SmtpSession:
                 await log_in(self._dialogue, endpoint)
 
     async def _hello(self) -> None:
-        answer = await self._dialogue.ask("EHLO", self._client.ehlo)
+        answer = await self._ehlo()
         if answer.code in _NOT_IMPLEMENTED:
-            answer = await self._dialogue.ask("HELO", self._client.helo)
+            answer = await self._dialogue.ask("HELO", lambda: self._client.helo(hostname=self._helo))
         self._welcomed(answer)
+
+    async def _ehlo(self) -> Answer:
+        return await self._dialogue.ask("EHLO", lambda: self._client.ehlo(hostname=self._helo))
 
     def _welcomed(self, answer: Answer) -> None:
         if not answer.good:

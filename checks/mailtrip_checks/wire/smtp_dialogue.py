@@ -45,15 +45,18 @@ class Dialogue:
         self._network = network
 
     @staticmethod
-    async def open(stream: Stream, helo: str, network: Network) -> "Dialogue":
-        """A client on the stream that has read nothing yet."""
+    async def open(stream: Stream, network: Network) -> "Dialogue":
+        """A client on the stream that has read nothing yet; closes the stream where that fails."""
         try:
             bridge, sock = await Bridge.open(stream)
-        except OSError as error:
+        except BaseException as error:
             await stream.close()
+            if not isinstance(error, OSError):
+                raise
             raise Unreachable(f"no socket for the connection to {stream.host}: {error.strerror}") from error
-        # Its own timeout is off: the leg's is one for all steps.
-        client = aiosmtplib.SMTP(sock=sock, start_tls=False, local_hostname=helo, timeout=None)
+        # Its own timeout is off, for the leg's is one for all steps. Each EHLO says our name; without one here, too,
+        # connecting would look it up.
+        client = aiosmtplib.SMTP(sock=sock, start_tls=False, local_hostname="localhost", timeout=None)
         return Dialogue(bridge, client, network)
 
     @property

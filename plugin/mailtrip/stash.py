@@ -1,0 +1,13 @@
+"""What the parts of the plugin leave for each other: on the config, and for workers of pytest-xdist."""
+
+import pytest
+
+BROKEN_FILES = pytest.StashKey[int]()
+"""How many trip files could not be read."""
+LEFT_BEHIND = pytest.StashKey[list[str]]()
+"""The mails that a stopped run could not delete, for the terminal summary."""
+
+WORKER_HAS_ALL = "mailtrip_has_all"
+"""Among a worker's input: all trips of the run are its own."""
+WORKER_KEY = "mailtrip_key"
+"""Among a worker's input: the controller's key."""
