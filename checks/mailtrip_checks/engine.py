@@ -40,6 +40,13 @@ class _Run:
     result: Future[Outcome]
     journal: Journal | None = None
     task: asyncio.Task[None] | None = None
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Cancel it, once: a second time would cut short its clean-up."""
+        if self.task and not self.stopped:
+            self.stopped = True
+            self.task.cancel()
 
 
 class Engine:
@@ -83,8 +90,7 @@ class Engine:
 
     def cancel(self, result: Future[Outcome]) -> None:
         """Stop this trip; what it sent is cleaned up, and the outcome says what stays."""
-        run = self._runs[result]
-        self._loop.call_soon_threadsafe(lambda: run.task and run.task.cancel())
+        self._loop.call_soon_threadsafe(self._runs[result].stop)
 
     def status(self) -> Status:
         """How the run stands."""
@@ -140,9 +146,9 @@ class Engine:
             run.result.set_exception(error)
 
     async def _stop(self, unfinished: Sequence[_Run]) -> None:
+        for run in unfinished:
+            run.stop()
         tasks = {run.task for run in unfinished if run.task}
-        for task in tasks:
-            task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=self._grace_s)
         if self._world:

@@ -6,15 +6,19 @@ A trip's mail bears a token of 128 random bits, written as a GUID, in its subjec
 
 whose key belongs to the installation. The MAC vouches for the line, not for the mail around it: a reply, a quote, a
 forward or a bounce can carry the line along. So a mail is ours only if its own top header holds exactly one such line,
-the MAC holds, Message-ID or subject carries the same token, and it is no multipart/report.
+the MAC holds, Message-ID or subject carries the same token, it is no multipart/report, and it answers no mail with
+that token.
 """
 
+import fcntl
 import hashlib
 import hmac
 import os
 import re
 import secrets
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -25,8 +29,9 @@ from mailtrip_checks.trips import Match
 HEADER = "X-Mailtrip"
 KEY_VARIABLE = "MAILTRIP_KEY"
 _TOKEN = "[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"  # noqa: S105  (a pattern, no password)
-_STAMP = re.compile(rf"({_TOKEN}); *expires=(never|[0-9]{{1,12}}); *mac=([0-9a-f]{{64}})")
-_TOKENS = re.compile(_TOKEN)
+_STAMP = re.compile(rf"({_TOKEN});[ \t]*expires=(never|[0-9]{{1,12}});[ \t]*mac=([0-9a-f]{{64}})")
+_TOKENS = re.compile(_TOKEN, re.IGNORECASE)
+_COMMENT_OR_SPACE = re.compile(r"\([^()]*\)|[\s\"]")
 
 
 def new_token() -> str:
@@ -66,20 +71,27 @@ def sight(header: bytes, key: bytes) -> Sighting | None:
     """What the mail with this header block is to us; None for a mail that has nothing to do with us."""
     named = fields(header)
     stamps = [value for name, value in named if name == HEADER.lower()]
-    message_ids = _tokens(" ".join(value for name, value in named if name == "message-id").upper())
-    subjects = _tokens(" ".join(decoded(value) for name, value in named if name == "subject").upper())
-    if any(name == "content-type" and value.lower().startswith("multipart/report") for name, value in named):
+    message_ids = _tokens(named, "message-id")
+    subjects = _tokens(named, "subject")
+    if any(name == "content-type" and _is_report(value) for name, value in named):
         return _first(Kind.REPORT, subjects or message_ids)
     ours = _STAMP.fullmatch(stamps[0]) if len(stamps) == 1 else None
-    if ours and hmac.compare_digest(_mac(ours[1], ours[2], key), ours[3]) and ours[1] in message_ids | subjects:
-        return Sighting(Kind.OURS, ours[1], None if ours[2] == "never" else int(ours[2]))
+    if ours and hmac.compare_digest(_mac(ours[1], ours[2], key), ours[3]):
+        answered = _tokens(named, "in-reply-to", "references")
+        if ours[1] in (message_ids | subjects) - answered:
+            return Sighting(Kind.OURS, ours[1], None if ours[2] == "never" else int(ours[2]))
     if not stamps and message_ids & subjects:
         return _first(Kind.STRIPPED, message_ids & subjects)
     return _first(Kind.ECHO, subjects)
 
 
-def _tokens(text: str) -> set[str]:
-    return set(_TOKENS.findall(text))
+def _tokens(named: list[tuple[str, str]], *names: str) -> set[str]:
+    text = " ".join(decoded(value) for name, value in named if name in names)
+    return {token.upper() for token in _TOKENS.findall(text)}
+
+
+def _is_report(content_type: str) -> bool:
+    return _COMMENT_OR_SPACE.sub("", content_type).lower().startswith("multipart/report")
 
 
 def _first(kind: Kind, tokens: set[str]) -> Sighting | None:
@@ -105,26 +117,26 @@ def installation_key(environ: dict[str, str]) -> tuple[bytes, bool]:
     MAILTRIP_KEY, else the file `mailtrip/key` (mode 0600) in the user's state folder (XDG_STATE_HOME), which is made
     when first needed. Raises OSError where it can be neither read nor written.
     """
-    given = environ.get(KEY_VARIABLE)
+    given = environ.get(KEY_VARIABLE, "").strip()
     if given:
-        return given.encode(), False
-    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    path = state / "mailtrip" / "key"
+        return given.encode("utf-8", "surrogateescape"), False
+    path = _state_folder(environ) / "mailtrip" / "key"
     key = _read(path)
     if key:
         return key, False
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Linked into place whole: of two processes that come here together one wins, and both read the winner's key.
-    draft = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_hex(32).encode())
+    with _locked(path.parent):  # of two processes that come here together, the second reads the first one's key
+        key = _read(path)
+        if key:
+            return key, False
+        return _make_key(path), True
+
+
+def _state_folder(environ: dict[str, str]) -> Path:
     try:
-        os.link(draft, path)
-    except FileExistsError:
-        return _read(path), False
-    finally:
-        draft.unlink()
-    return _read(path), True
+        return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{error}; set {KEY_VARIABLE}, HOME or XDG_STATE_HOME") from error
 
 
 def _read(path: Path) -> bytes:
@@ -132,3 +144,22 @@ def _read(path: Path) -> bytes:
         return path.read_bytes().strip()
     except FileNotFoundError:
         return b""
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _make_key(path: Path) -> bytes:
+    key = secrets.token_hex(32).encode()
+    draft = path.with_name(f"key.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key)
+    draft.replace(path)  # put in place whole: who reads without the lock sees all of it or nothing
+    return key

@@ -71,8 +71,12 @@ def _wrong_end(outcome: Outcome, expect: Expect) -> Iterator[str]:
     if outcome.end is not wanted:
         why = f": {outcome.what}" if outcome.what else ""
         yield f"expected {expect.outcome}, but it ended {outcome.end}{why}"
-    elif expect.reply_pattern is not None and not expect.reply_pattern.search(outcome.replies[-1].text):
-        yield f"expected the reply {expect.reply}, but the server said {outcome.replies[-1].text!r}"
+    elif expect.reply_pattern is not None:
+        said = outcome.replies[-1].text if outcome.replies else None
+        if said is None:
+            yield f"expected the reply {expect.reply}, but the server gave none"
+        elif not expect.reply_pattern.search(said):
+            yield f"expected the reply {expect.reply}, but the server said {said!r}"
 
 
 def _past(limit: Limit, length_s: float, bound_s: float) -> str:

@@ -1,15 +1,22 @@
 """Values that nobody may see, and the mask that hides them in every encoding in which they travel."""
 
 import base64
+import json
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 # A shorter value is hidden only where it stands alone: masking every "a" would make a report unreadable
 # and show by its gaps what the secret was.
 SHORTEST_ANYWHERE = 4
+_BASE64_CHARACTER = re.compile(r"[A-Za-z0-9+/]")
+_BASE64_WORD = re.compile(r"[A-Za-z0-9+/]{2,}={0,2}")
+_HEX = re.compile(r"%[0-9A-F]{2}")
+# Left as they are by those who encode a password in a URL: nothing, the path's slash, RFC 3986's sub-delims.
+_UNQUOTED = ("", "/", "!$&'()*+,;=", "!$&'()*+,;=:@/")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,48 +37,116 @@ class Secret:
 class Masker:
     """Replaces every secret it knows, plain or encoded, by `***`.
 
-    Encodings: as is, percent-encoded, backslash-escaped (IMAP quoted strings, JSON), and base64 at each of the
-    three alignments, which covers AUTH PLAIN, AUTH LOGIN and XOAUTH2 whatever stands before the secret.
+    Encodings: as is; percent-encoded; backslash-escaped as in IMAP's quoted strings, JSON and repr, also one in the
+    other; and base64, where the whole word goes that holds the secret, which covers AUTH PLAIN, AUTH LOGIN and XOAUTH2
+    whatever stands before the secret. The cost does not grow with the number of secrets.
     """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._by_start: defaultdict[str, set[str]] = defaultdict(set)
+        self._base64_cores: set[str] = set()
+        self._short: set[str] = set()
+        self._alone: re.Pattern[str] | None = None
+        self._known: set[str] = set()
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: Secret) -> None:
         """Hide this one too, from now on."""
-        forms = _forms(secret.reveal())
-        if not forms <= self._forms:
-            self._forms |= forms
-            # The longest first, or a part would be replaced and the rest left standing.
-            self._pattern = re.compile("|".join(_pattern(form) for form in sorted(self._forms, key=_longest_first)))
+        value = secret.reveal()
+        if not value or value in self._known:
+            return
+        self._known.add(value)
+        raw = _bytes(value)
+        cores = {_base64_core(raw, shift) for shift in range(3)} if len(raw) >= SHORTEST_ANYWHERE else set[str]()
+        self._base64_cores |= cores
+        for form in _forms(value) | cores:
+            if len(form) >= SHORTEST_ANYWHERE:
+                self._by_start[form[:SHORTEST_ANYWHERE]].add(form)
+            else:
+                self._short.add(form)
+        if self._short:
+            shorts = "|".join(re.escape(form) for form in sorted(self._short, key=len, reverse=True))
+            self._alone = re.compile(rf"(?<![^\s\"'=:(\[{{<,;])(?:{shorts})(?![^\s\"'@)\]}}>,;])")
 
     def mask(self, text: str) -> str:
         """The text with each secret replaced."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        masked: list[str] = []
+        end = 0
+        for start, stop in _merged(self._spans(text)):
+            masked += text[end:start], MASK
+            end = stop
+        return "".join((*masked, text[end:])) if end else text
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for start in range(len(text) - SHORTEST_ANYWHERE + 1) if self._by_start else ():
+            for form in self._by_start.get(text[start : start + SHORTEST_ANYWHERE], ()):
+                if text.startswith(form, start):
+                    yield start, start + len(form)
+                    if form in self._base64_cores:
+                        yield _base64_word(text, start)
+        if self._alone:
+            yield from (match.span() for match in self._alone.finditer(text))
+            yield from (match.span() for match in _BASE64_WORD.finditer(text) if self._holds_short(match[0]))
+
+    def _holds_short(self, word: str) -> bool:
+        """Is the word base64 of a short secret, alone or as the last part of AUTH PLAIN's answer?"""
+        try:
+            plain = base64.b64decode(word, validate=True).decode()
+        except ValueError:
+            return False
+        return plain.rpartition("\0")[2] in self._short
 
 
-def _longest_first(form: str) -> tuple[int, str]:
-    return -len(form), form
+def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The spans in order, those that overlap as one: of two secrets that do, no part may stay."""
+    begin = stop = -1
+    for start, end in sorted(spans):
+        if start >= stop:
+            if stop > begin:
+                yield begin, stop
+            begin = start
+        stop = max(stop, end)
+    if stop > begin:
+        yield begin, stop
 
 
-def _pattern(form: str) -> str:
-    escaped = re.escape(form)
-    return escaped if len(form) >= SHORTEST_ANYWHERE else rf"(?<![^\s\"'=:]){escaped}(?![^\s\"'@])"
+def _base64_word(text: str, place: int) -> tuple[int, int]:
+    """The whole word at this place: the characters around a secret's own hold some of its bits."""
+    start = place
+    while start and _BASE64_CHARACTER.match(text, start - 1):
+        start -= 1
+    word = _BASE64_WORD.match(text, start)
+    return word.span() if word else (place, place)
+
+
+def _bytes(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate that YAML let through
+        return value.encode("utf-8", "surrogatepass")
 
 
 def _forms(value: str) -> set[str]:
-    if not value:
-        return set()
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    ascii_escaped = value.encode("unicode_escape").decode("ascii")
-    forms = {value, escaped, ascii_escaped, repr(value)[1:-1], quote(value, safe=""), quote(value)}
-    raw = value.encode()
-    if len(raw) >= SHORTEST_ANYWHERE:
-        forms |= {_base64_core(raw, shift) for shift in range(3)}
-    return {form for form in forms if form}
+    raw = _bytes(value)
+    percent = {quote(raw, safe=unquoted) for unquoted in _UNQUOTED} | {quote_plus(raw)}
+    lower = {_HEX.sub(lambda found: found[0].lower(), form) for form in percent}
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        percent | lower | _escaped(value) | _escaped(quoted) | {value, quoted, raw.decode("utf-8", "backslashreplace")}
+    )
+
+
+def _escaped(value: str) -> set[str]:
+    """As JSON and repr write it within a longer text, whose quotation marks may be of either kind."""
+    marks = "'\""
+    shown = {repr(marks + value)[4:-1], ascii(marks + value)[4:-1], repr(marks.encode() + _bytes(value))[5:-1]}
+    return {
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        *shown,
+        *(form.replace("\\'", "'") for form in shown),
+    }
 
 
 def _base64_core(raw: bytes, shift: int) -> str:

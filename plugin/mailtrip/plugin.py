@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailtrip import signals
-from mailtrip.stash import BROKEN_FILES
+from mailtrip.stash import BROKEN_FILES, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from mailtrip.runner import Runner
     from mailtrip.trip_file import TripFile
-
-SUFFIXES = (".trip.yaml", ".trip.yml")
 
 
 class MailtripWarning(UserWarning):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailtrip.stash import LEFT_BEHIND
+from mailtrip.stash import LEFT_BEHIND, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reporting:
-    """Registered once a run. A record travels on its report as JSON, so that it also comes home from a worker."""
+    """Registered once a run. A record travels on its report, so that it also comes home from a worker."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -29,13 +29,15 @@ class Reporting:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        if not item.path.name.endswith(SUFFIXES):
+            return report
         from mailtrip.trip_file import TripItem
 
         if not isinstance(item, TripItem):
             return report
         if call.when == "call" and item.record is not None:
             report.duration = item.record.duration_s
-            report.mailtrip = item.record.to_json()  # type: ignore[attr-defined]  # reports carry what plugins add
+            self._attach(report, item.record)
         if call.when == "setup" and report.skipped:
             from mailtrip_checks.ends import End
             from mailtrip_checks.secrets import Masker
@@ -46,13 +48,28 @@ class Reporting:
             record = record_unrun(
                 item.trip, End.SKIPPED, why, node_id=item.nodeid, at_wall_s=time.time(), masker=masker
             )
-            report.mailtrip = record.to_json()  # type: ignore[attr-defined]
+            self._attach(report, record)
         return report
 
+    def _attach(self, report: pytest.TestReport, record: Record) -> None:
+        # As JSON where it has to travel; reports carry what plugins add.
+        report.mailtrip = record.to_json() if self._is_worker else record  # type: ignore[attr-defined]
+
+    def _record_on(self, report: pytest.TestReport) -> Record | None:
+        attached: Record | str | None = getattr(report, "mailtrip", None)
+        if not isinstance(attached, str):
+            return attached
+        from mailtrip_reports.record import from_json
+
+        record = from_json(attached)
+        if not self._is_worker:
+            report.mailtrip = record  # type: ignore[attr-defined]  # so it is read but once
+        return record
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        record = _record_on(report)
         path: str | None = self._config.option.mailtrip_jsonl
-        if record is None or path is None or self._is_worker:
+        record = self._record_on(report)
+        if path is None or record is None or self._is_worker:
             return
         if self._lines is None:
             from mailtrip_reports.jsonl import JsonLines
@@ -62,7 +79,7 @@ class Reporting:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
-        record = _record_on(report)
+        record = self._record_on(report)
         if record is None or not record.passed or not report.passed or hasattr(report, "wasxfail"):
             return None
         from mailtrip_checks.trips import Channel
@@ -93,21 +110,12 @@ class Reporting:
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
         from mailtrip_reports.html import row_cells
 
-        cells[2:2] = row_cells(_record_on(report))
+        cells[2:2] = row_cells(self._record_on(report))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_html(self, report: pytest.TestReport, data: list[Any]) -> None:
-        record = _record_on(report)
+        record = self._record_on(report)
         if record is not None:
             from mailtrip_reports.html import detail_html
 
             data[:] = [detail_html(record)]
-
-
-def _record_on(report: pytest.TestReport) -> Record | None:
-    written: str | None = getattr(report, "mailtrip", None)
-    if written is None:
-        return None
-    from mailtrip_reports.record import from_json
-
-    return from_json(written)

@@ -1,6 +1,9 @@
-"""What the parts of the plugin leave for each other: on the config, and for workers of pytest-xdist."""
+"""What the parts of the plugin agree on: names, and what they leave for each other."""
 
 import pytest
+
+SUFFIXES = (".trip.yaml", ".trip.yml")
+"""The names of trip files end so."""
 
 BROKEN_FILES = pytest.StashKey[int]()
 """How many trip files could not be read."""

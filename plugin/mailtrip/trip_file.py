@@ -102,6 +102,8 @@ class TripItem(pytest.Function):
             from mailtrip_reports.story import failure_text
 
             return failure_text(excinfo.value.record)
+        if isinstance(excinfo.value, MailtripWarning):
+            return f"{excinfo.value} (a warning, which filterwarnings makes an error here)"
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

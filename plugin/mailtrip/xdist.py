@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import EachScheduling, LoadScopeScheduling
 
-from mailtrip.plugin import SUFFIXES
-from mailtrip.stash import WORKER_HAS_ALL, WORKER_KEY
+from mailtrip.stash import SUFFIXES, WORKER_HAS_ALL, WORKER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ _MOST_STAGES = 60
 _TAGS = {Direction.SENT: "b", Direction.RECEIVED: "", Direction.NOTE: "i"}
 
 _STYLE = """<style>
-#results-table .col-testId { overflow-wrap: anywhere; }
+#results-table .col-testId, #results-table .log { overflow-wrap: anywhere; }
 #results-table .mailtrip-number { text-align: right; white-space: nowrap; width: 5em; }
 #results-table .mailtrip-end { white-space: nowrap; width: 8em; }
 .mailtrip { color-scheme: light; background: #fff; color: #1f2933; border: 1px solid #d9dee3; border-radius: 4px;
@@ -43,7 +43,7 @@ _STYLE = """<style>
 .mailtrip pre { margin: 4px 0 0; padding: 8px; max-height: 300px; overflow: auto; background: #f6f8fa;
   white-space: pre-wrap; overflow-wrap: anywhere; font: 11px/1.45 ui-monospace, Consolas, Menlo, monospace; }
 .mailtrip pre b { font-weight: normal; color: #1d4f91; }
-.mailtrip pre i { color: #5b6670; }
+.mailtrip pre i { font-style: normal; color: #5b6670; }
 </style>"""
 
 

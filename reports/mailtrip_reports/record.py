@@ -144,7 +144,7 @@ def record_of(trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: st
         hosts={leg: clean(host) for leg, host in outcome.hosts},
         failures=_each(clean, judgement.failures),
         warnings=_each(clean, judgement.warnings),
-        duration_s=_micro(outcome.ended_at_s - start_s),
+        duration_s=_micro(outcome.duration_s),
         mail_from_s=_since(start_s, outcome.mail_from_at_s),
         accepted_s=_since(start_s, outcome.accepted_at_s),
         bracket=_bracket(outcome),

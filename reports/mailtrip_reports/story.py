@@ -59,8 +59,8 @@ def passed_text(record: Record, *, width: int = 80) -> str:
 
 
 def transcript_text(record: Record) -> str:
-    """The whole dialogue, a line each, with the seconds since the trip's start."""
-    return "\n".join(_said(line) for line in record.transcript)
+    """The whole dialogue, a line each, with the seconds since the trip's start; a very long line loses its end."""
+    return "\n".join(shortened(_said(line), _LONGEST_TEXT) for line in record.transcript)
 
 
 def _grouped(parts: list[str], together: int) -> Iterator[str]:

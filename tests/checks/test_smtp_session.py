@@ -458,7 +458,7 @@ async def test_without_a_helo_name_the_machine_gives_its_own(play: Play, monkeyp
 
 @pytest.mark.parametrize("helo", ["ü.example", "a b", "a\r\nRSET", " "])
 async def test_a_name_that_cannot_be_said_is_refused(play: Play, helo: str) -> None:
-    async with play("S: 220 hi") as port:
+    async with play(f"S: 220 hi\n{QUIT}") as port:
         with pytest.raises(ProtocolError, match="EHLO cannot be said") as caught:
             async with opened(endpoint(port), helo=helo):
                 pass

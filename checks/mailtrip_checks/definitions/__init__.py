@@ -1,13 +1,10 @@
 """From `*.trip.yaml` and `mailtrip.yaml` to frozen `Trip`s.
 
-A file is read to a tree of texts with places (`tree`), laid over what its folders share (`layers`), multiplied by its
-matrix (`matrix`), filled with what comes from outside (`references`), checked key by key (`schema`, `validation`), and
-built (`build`, `endpoints`). Behind that there are only frozen types.
+A file is read (`yaml_file`) to a tree of texts with places (`tree`), laid over what its folders share (`layers`),
+multiplied by its matrix (`matrix`), filled with what comes from outside (`references`), checked key by key (`schema`,
+`validation`), and built (`build`, `endpoints`). Behind that there are only frozen types.
 """
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mailtrip_checks.definitions.context import Context
@@ -21,18 +18,6 @@ from mailtrip_checks.trips import Trip
 __all__ = ["Context", "DefinitionError", "Definitions", "Mistake"]
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    # Reading makes many objects and no cycles; looking at them again and again took more than half the time.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 class Definitions:
     """Reads trip files; what they share is read once."""
 
@@ -43,10 +28,6 @@ class Definitions:
 
     def trips(self, path: Path) -> tuple[Trip, ...]:
         """The file's trips in the order of writing; raises DefinitionError with every mistake in it and above it."""
-        with _collector_paused():
-            return self._read(path)
-
-    def _read(self, path: Path) -> tuple[Trip, ...]:
         mistakes = Mistakes()
         folders = shared_folders(path, self._context.root)
         above = [self._above(folder) for folder in folders]

@@ -59,7 +59,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
     expect = _expect(keys, source, subject)
     secrets = [leg.password for leg in (send and send.via, receive and receive.at) if leg and leg.password]
     return Trip(
-        id=source.id,
+        id=str(source.id),
         path=source.mark.path,
         line=source.mark.line,
         send=send,
@@ -175,7 +175,7 @@ def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
         outcome = expect.outcome or Expected.DELIVERED
     if expect.reply and outcome is not Expected.REJECTED:
         subject.add(("expect", "reply"), "stands without a rejection; write `outcome: rejected` too")
-    reply, pattern = expect.reply or (None, None)
+    reply, pattern = (str(expect.reply[0]), expect.reply[1]) if expect.reply else (None, None)
     measured = set(Channel) - set(() if has_receive else _MAILBOX_CHANNELS) - set(() if has_send else _SMTP_CHANNELS)
     limits: list[Limit] = []
     for channel in Channel:
@@ -198,7 +198,7 @@ def _is_own(own: Map, channel: Channel) -> bool:
 
 def _limit(channel: Channel, keys: LimitKeys, subject: Subject) -> Limit:
     way = ("expect", channel.value)
-    if not subject.has(*way, "warn") and not subject.has(*way, "fail") and isinstance(subject.find(way)[0], Map):
+    if subject.find(way)[0] == {}:
         subject.add(way, "limits nothing; write a duration, or {warn: 1s, fail: 3s}")
     if keys.warn is not None and keys.fail is not None and keys.warn >= keys.fail:
         subject.add((*way, "warn"), "is not below `fail`, so it would never warn; write less")

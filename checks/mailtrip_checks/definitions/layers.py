@@ -8,8 +8,9 @@ from typing import Final
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
 from mailtrip_checks.definitions.places import RESERVED, cut
 from mailtrip_checks.definitions.schema import FileKeys
-from mailtrip_checks.definitions.tree import Items, Map, is_file, read_yaml
+from mailtrip_checks.definitions.tree import Items, Map, is_file
 from mailtrip_checks.definitions.validation import Subject, validated
+from mailtrip_checks.definitions.yaml_file import read_yaml
 
 SHARED_FILE: Final = "mailtrip.yaml"
 _LOOK_ALIKES: Final = ("mailtrip.yml", "mailtrips.yaml")

@@ -74,9 +74,10 @@ def as_mapping(place: Text) -> Map | None:
         "port": _part(place, port or scheme.port or "", references) if port or scheme.port else None,
         "security": Text(scheme.security, place.at, "") if scheme.security else None,
     }
-    for key in ("user", "password"):
-        if parts[key] is not None:
-            found[key] = _part(place, _decoded(parts[key]), references)
+    if parts["user"]:
+        found["user"] = _part(place, _decoded(parts["user"]), references)
+    if parts["password"] is not None:
+        found["password"] = _part(place, _decoded(parts["password"]), references)
     return Map(place.at, found.items())
 
 

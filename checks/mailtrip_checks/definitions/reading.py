@@ -28,7 +28,7 @@ def read_trips(
     """The trips of the nearest layer, which is the trip file's; complete only if there is no mistake."""
     own = layers[-1]
     ground = lay_over(layers, context.environment, mistakes)
-    if not own.trips:
+    if not own.trips and not mistakes:
         mistakes.add(own.trips.at, "trips", "has no trip; write one under `trips:`")
     return _Reader(ground, references, Endpoints(ground.servers, references), context, mistakes).all(own.trips)
 

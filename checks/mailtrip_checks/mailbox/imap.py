@@ -221,7 +221,7 @@ class ImapMailbox(Mailbox):
             await self.session.uid_store_deleted(expired)
             if self.session.has("UIDPLUS"):
                 await self.session.uid_expunge(expired)
-            self.ears.warnings.append(f"removed {len(expired)} expired mails that earlier runs left")
+            self.transcript.note(f"removed {len(expired)} expired mails that earlier runs left")
 
     async def _end(self) -> None:
         if self._session is not None:

@@ -190,7 +190,7 @@ class Pop3Mailbox(Mailbox):
                     expired += 1
             await session.quit()
         if expired:
-            self.ears.warnings.append(f"removed {expired} expired mails that earlier runs left")
+            self.transcript.note(f"removed {expired} expired mails that earlier runs left")
 
     async def _end(self) -> None:
         """Nothing to do: no session outlives its look."""

@@ -145,6 +145,8 @@ class SmtpSession:
         self._welcomed(answer)
 
     async def _ehlo(self) -> Answer:
+        if not re.fullmatch(r"[!-~]+", self._helo):
+            raise ProtocolError(f"EHLO cannot be said with the name {self._helo!r}", advice="Write a host name.")
         return await self._dialogue.ask("EHLO", lambda: self._client.ehlo(hostname=self._helo))
 
     def _welcomed(self, answer: Answer) -> None:

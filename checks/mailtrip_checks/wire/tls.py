@@ -65,7 +65,8 @@ def tls_failure(error: OSError, where: str) -> TlsFailed:
     if isinstance(error, ssl.SSLCertVerificationError):
         return TlsFailed(f"the certificate of {where} is not trusted: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        if error.reason in _NOT_TLS:
+        reason: str | None = getattr(error, "reason", None)  # which only OpenSSL's own errors have
+        if reason in _NOT_TLS:
             return TlsNotOffered(f"{where} does not speak TLS on this port")
-        return TlsFailed(f"the TLS handshake with {where} failed: {error.reason or error}")
+        return TlsFailed(f"the TLS handshake with {where} failed: {reason or error}")
     return TlsFailed(f"{where} closed the connection during the TLS handshake")

@@ -12,6 +12,7 @@ from mailtrip_checks.secrets import Masker
 
 LONGEST_LINE = 2_000  # characters of one line that are kept
 MOST_LINES = 1_000  # of one connection; the oldest go first
+MOST_SHOWN = 120  # of one connection to one trip
 
 
 class Transcript:
@@ -40,10 +41,21 @@ class Transcript:
         """The place from which `since` can start: the number of lines so far."""
         return self._added
 
-    def since(self, mark: int) -> tuple[Line, ...]:
-        """The lines added after `mark` that are still kept."""
-        forgotten = self._added - len(self._lines)
-        return tuple(self._lines)[max(mark - forgotten, 0) :]
+    def since(self, mark: int, about: str = "") -> tuple[Line, ...]:
+        """The lines added after `mark` that are still kept.
+
+        Of more than `MOST_SHOWN` the first and the last are given, and those between that name `about`: at a mailbox
+        that many share, the rest is the others' business.
+        """
+        lines = tuple(self._lines)[max(mark - self._added + len(self._lines), 0) :]
+        if len(lines) <= MOST_SHOWN:
+            return lines
+        end = len(lines) - MOST_SHOWN * 2 // 3
+        between = lines[MOST_SHOWN // 3 : end]
+        named = tuple(line for line in between if about and about in line.text)
+        left_out = len(between) - len(named)
+        note = Line(between[-1].at_s, self._leg, Direction.NOTE, f"({left_out} lines left out)")
+        return (*lines[: MOST_SHOWN // 3], *named, *([note] if left_out else []), *lines[end:])
 
     def _add(self, direction: Direction, text: str) -> None:
         at_s = self._clock.now()

@@ -1,13 +1,12 @@
 """Definitions written to a folder of their own and read from there."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions, Mistake
 from mailtrip_checks.trips import Trip
-
-Write = Callable[[str], Path]
 
 
 class Folder:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
+
 from mailtrip_checks.secrets import Secret
 from mailtrip_checks.trips import (
     Attachment,
@@ -169,6 +174,19 @@ trips:
         Limit(Channel.TRANSIT, None, 4),
         Limit(Channel.RESPONSES, None, 3600),
     )
+    # Nothing of the reading stays behind: a text that knows its place cannot be sent to a worker of pytest-xdist.
+    assert set(leaf_types(trip)) <= {str, int, float, bool, type(None), type(folder.root), re.Pattern}
+
+
+def leaf_types(value: object) -> Iterator[type]:
+    if isinstance(value, tuple):
+        for item in cast(tuple[object, ...], value):
+            yield from leaf_types(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            yield from leaf_types(getattr(value, one.name))
+    elif not isinstance(value, Enum):
+        yield type(value)
 
 
 def test_every_key_of_a_server_reaches_its_endpoint(folder: Folder) -> None:
@@ -367,7 +385,9 @@ def test_a_reply_is_told_by_its_code_or_its_words(
     folder: Folder, reply: str, fits: list[str], differs: list[str]
 ) -> None:
     send = "send: {via: embedded, from: a@x, to: b@x}"
-    pattern = folder.one(f"trips: {{a: {{{send}, expect: {{outcome: rejected, reply: {reply}}}}}}}").expect.reply_pattern
+    pattern = folder.one(
+        f"trips: {{a: {{{send}, expect: {{outcome: rejected, reply: {reply}}}}}}}"
+    ).expect.reply_pattern
     assert pattern
     assert [text for text in fits + differs if pattern.search(text)] == fits
 
@@ -381,9 +401,7 @@ def test_text_stays_what_its_author_wrote(folder: Folder) -> None:
 
 def test_anchors_and_a_byte_order_mark_are_read(folder: Folder) -> None:
     one, two = folder.read(
-        "\ufefftrips:\n"
-        "  one: {send: &leg {via: embedded, from: a@x, to: b@x}}\n"
-        "  two: {send: *leg}\n"
+        "\ufefftrips:\n  one: {send: &leg {via: embedded, from: a@x, to: b@x}}\n  two: {send: *leg}\n"
     )
     assert one.send == two.send
 
@@ -405,3 +423,21 @@ def test_a_relative_file_belongs_to_the_file_that_names_it(folder: Folder) -> No
     assert trip.send
     assert trip.send.via.trust.ca is not None
     assert trip.send.via.trust.ca.samefile(Path(folder.root / "ca.pem"))
+
+
+def test_every_example_of_the_reference_is_read(folder: Folder) -> None:
+    reference = (Path(__file__).parents[3] / "docs" / "definitions.md").read_text(encoding="utf-8")
+    examples = [block.partition("```")[0] for block in reference.split("```yaml\n")[1:]]
+    folder.environ = {"PROBE_PASSWORD": "p", "ALICE": "a"}
+    folder.write("accounts.csv", "address,secret\nalice@example.com,ALICE\n")
+    for example in examples:
+        name = "mailtrip.yaml" if example.startswith("# mailtrip.yaml") else "a.trip.yaml"
+        folder.write(name, example)
+    servers = "servers: {old-out: smtp://o, new-out: smtp://n, old-in: imaps://o, new-in: imaps://n}\n"
+    read = [
+        folder.read(servers + example if "matrix:" in example else example)
+        for example in examples
+        if example.startswith(("# inbox", "servers:", "trips:"))
+    ]
+    assert [len(trips) for trips in read] == [1, 1, 4]
+    assert folder.one("trips: {a: {receive: {at: in, user: u}}}", environment="real").environment == "real"

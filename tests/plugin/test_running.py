@@ -1,0 +1,223 @@
+"""Trips as pytest runs them: reports, fixtures, stopping."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from mailtrip_fixtures.servers import MailServers
+from tests.plugin.conftest import ALONE, Project
+
+LATE = "trips: {late: {send: {via: out, from: a@example.org, to: u0@example.test}, receive: {at: in}, expect: %s}}\n"
+
+
+def test_trips_of_one_second_take_little_more_than_a_second_together(project: Project) -> None:
+    # Not a benchmark: one after the other, these would take at least ten times as long as any one of them.
+    project.servers.delivery_delay_s = 0.3
+    project.trips(20)
+    project.here("--mailtrip-jsonl=out.jsonl").assert_outcomes(passed=20)
+    records = [json.loads(line) for line in (project.pytester.path / "out.jsonl").read_text().splitlines()]
+    together_s = sum(record["duration_s"] for record in records)
+    first = min(entry.at_s for entry in project.servers.ledger.accepted)
+    last = max(entry.at_s for entry in project.servers.ledger.deleted)
+    assert together_s > 2 * (last - first)
+    assert project.mails() == (20, 20)
+
+
+def test_a_failure_tells_its_story(project: Project) -> None:
+    project.write("a.trip.yaml", "trips:\n  gone: {send: {via: out, from: a@example.org, to: reject@example.test}}\n")
+    result = project.here()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*a.trip.yaml:2 gone*rejected*AlertSite 3*", "*550 5.1.1*", "*try:*", "*> RCPT TO:*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_no_password_is_shown_anywhere(project: Project) -> None:
+    project.write(
+        "a.trip.yaml",
+        "trips: {a: {receive: {at: in, user: u0@example.test, password: 'wrong pass word'}}}\n",
+    )
+    result = project.here(
+        "--html=out.html", "--self-contained-html", "--junit-xml=out.xml", "--mailtrip-jsonl=out.jsonl", "-vv", "-rA"
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*login-failed*"])
+    shown = [result.stdout.str(), result.stderr.str()]
+    shown += [(project.pytester.path / name).read_text() for name in ("out.html", "out.xml", "out.jsonl")]
+    assert not [text for text in shown if "wrong pass word" in text or "wrong%20pass" in text]
+
+
+def test_a_warn_limit_passes_with_a_warning(project: Project) -> None:
+    project.servers.delivery_delay_s = 0.01
+    project.write("a.trip.yaml", LATE % "{total: {warn: 1ms, fail: 1m}}")
+    result = project.here("-W", "default")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*MailtripWarning: late: total took*past the limit of 0.001 s*"])
+
+
+def test_a_warning_that_is_made_an_error_fails_without_a_traceback(project: Project) -> None:
+    project.servers.delivery_delay_s = 0.01
+    project.write("a.trip.yaml", LATE % "{total: {warn: 1ms}}")
+    result = project.here("-W", "error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["late: total took*a warning, which filterwarnings makes an error here*"])
+    result.stdout.no_fnmatch_line("*trip_file.py*")
+
+
+def test_a_fail_limit_is_late_and_the_mail_is_deleted_all_the_same(project: Project) -> None:
+    project.servers.delivery_delay_s = 0.01
+    project.write("a.trip.yaml", LATE % "{total: 1ms}")
+    result = project.here()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*late*AlertSite 2*"])
+    assert project.mails() == (1, 1)
+
+
+def test_junit_tells_each_trips_own_time_and_what_was_seen(project: Project) -> None:
+    project.servers.delivery_delay_s = 0.2
+    project.trips(3)
+    project.here("--junit-xml=out.xml", "-o", "junit_duration_report=call").assert_outcomes(passed=3)
+    cases = list(ET.parse(project.pytester.path / "out.xml").iter("testcase"))
+    assert len(cases) == 3
+    for case in cases:
+        assert float(case.attrib["time"]) >= 0.2
+        named = {one.attrib["name"]: one.attrib["value"] for one in case.iter("property")}
+        assert named["mailtrip.outcome"] == "delivered"
+        assert float(named["mailtrip.channel.total_s"]) >= 0.2
+        assert {"mailtrip.token", "mailtrip.alertsite"} <= named.keys()
+
+
+def test_the_html_report_has_our_columns_and_the_timeline(project: Project) -> None:
+    project.trips(2)
+    project.here("--html=out.html", "--self-contained-html").assert_outcomes(passed=2)
+    page = (project.pytester.path / "out.html").read_text()
+    assert "Transit" in page
+    assert "svg" in page
+
+
+def test_a_skipped_trip_has_its_json_line_too(project: Project) -> None:
+    project.write("a.trip.yaml", "trips: {a: {skip: not today, receive: {at: in, user: u0@example.test}}}\n")
+    project.here("--mailtrip-jsonl=deep/out.jsonl").assert_outcomes(skipped=1)
+    record = json.loads((project.pytester.path / "deep" / "out.jsonl").read_text())
+    assert (record["end"], record["id"]) == ("skipped", "a.trip.yaml::a")
+    assert "not today" in record["what"]
+
+
+def test_durations_are_the_trips_own(project: Project) -> None:
+    project.servers.delivery_delay_s = 0.3
+    project.trips(2)
+    result = project.here("--durations=2", "-vv")
+    result.stdout.re_match_lines([r"0\.[3-9]\d*s call .*t0[01]", r"0\.[3-9]\d*s call .*t0[01]"])
+
+
+def test_fixtures_of_the_user_work_for_trips(project: Project) -> None:
+    project.trips(2)
+    project.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True, scope="module")
+        def per_module(request):
+            assert request.node.name.endswith("many.trip.yaml")
+
+        @pytest.fixture(autouse=True)
+        def not_the_second(request):
+            if request.node.name == "t01":
+                pytest.skip("skipped by a fixture")
+        """
+    )
+    project.here().assert_outcomes(passed=1, skipped=1)
+    # The second was on its way already, and is cleaned up.
+    assert project.mails() == (2, 2)
+
+
+def test_after_the_first_failure_the_rest_is_cancelled_and_cleaned_up(project: Project) -> None:
+    project.servers.delivery_delay_s = 0.5
+    project.trips(5, name="b.trip.yaml")
+    project.write("a.trip.yaml", "trips: {bad: {send: {via: out, from: a@example.org, to: reject@example.test}}}\n")
+    project.here("-x").assert_outcomes(failed=1)
+    accepted, deleted = project.mails()
+    assert accepted == deleted
+
+
+def test_what_cannot_be_cleaned_up_is_named(project: Project) -> None:
+    project.servers.delivery_delay_s = 60
+    project.trips(2, name="b.trip.yaml")
+    project.write(
+        "c.py", "import time\ndef test_fails(mailtrip_started=None):\n    time.sleep(0.5)\n    raise AssertionError\n"
+    )
+    project.write("a.trip.yaml", "trips: {bad: {send: {via: out, from: a@example.org, to: reject@example.test}}}\n")
+    result = project.here("a.trip.yaml", "b.trip.yaml", "c.py", "--maxfail=1", "--mailtrip-grace=0.4")
+    accepted, deleted = project.mails()
+    assert deleted == 0
+    if accepted:
+        result.stdout.fnmatch_lines(["*mails that stay*", "*INBOX of u0@example.test at 127.0.0.1*"])
+
+
+def started(project: Project, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *ALONE, *args],
+        cwd=project.pytester.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_run_and_what_was_sent_is_deleted(
+    project: Project, number: signal.Signals, code: int
+) -> None:
+    project.servers.delivery_delay_s = 1.0
+    project.trips(8)
+    with started(project) as process:
+        project.servers.ledger.wait_for("accepted", 8, timeout_s=30)
+        process.send_signal(number)
+        output = process.communicate(timeout=30)[0]
+    assert process.returncode == code, output
+    assert project.mails() == (8, 8), output
+
+
+def test_what_a_killed_run_left_is_removed_once_it_has_expired(project: Project, servers: MailServers) -> None:
+    from mailtrip_checks.identity import new_token, stamp
+
+    token, other = new_token(), new_token()
+    key = b"the key of these tests"
+    for one, expires in ((token, int(time.time()) - 5), (other, int(time.time()) + 500)):
+        servers.account("u0@example.test").deliver(
+            f"X-Mailtrip: {stamp(one, expires, key)}\r\nMessage-ID: <{one.lower()}@x>\r\n\r\nleft\r\n".encode()
+        )
+    servers.account("u0@example.test").deliver(b"Subject: foreign\r\n\r\nhello\r\n")
+    project.trips(1)
+    project.here().assert_outcomes(passed=1)
+    left = servers.account("u0@example.test").messages
+    assert [bool(message["X-Mailtrip"]) for message in left] == [True, False]
+    assert other in left[0]["X-Mailtrip"]
+
+
+def test_a_plugin_without_trips_starts_nothing_and_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+        import threading
+
+        def test_it():
+            assert not {"pydantic", "aiosmtplib", "aiosmtpd", "trustme", "yaml"} & sys.modules.keys()
+            assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
+        """
+    )
+    only_ours = ("-p", "no:html", "-p", "no:metadata", "-p", "no:hypothesispytest", "-p", "no:asyncio")
+    pytester.runpytest_subprocess(*ALONE, *only_ours).assert_outcomes(passed=1)
+
+
+def test_the_smallest_example_of_the_readme_needs_no_server(pytester: pytest.Pytester) -> None:
+    pytester.makefile(
+        ".trip.yaml",
+        inbox="trips:\n  inbox:\n    send: {via: embedded, from: a@example.org, to: b@example.com}\n"
+        "    receive: {at: embedded}\n    expect: {total: 30s}\n",
+    )
+    pytester.runpytest_inprocess(*ALONE).assert_outcomes(passed=1)
