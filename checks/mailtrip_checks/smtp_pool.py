@@ -50,15 +50,21 @@ class Dialogue:
         self.warnings: list[str] = []
         self._transcript: Transcript | None = None
         self._mark = 0
+        self._lines: tuple[Line, ...] = ()
 
     def follows(self, transcript: Transcript) -> None:
         """Report what is said on this connection from now on."""
         self._transcript = transcript
         self._mark = transcript.mark()
 
+    def ends(self) -> None:
+        """What is said from now on is another trip's."""
+        self._lines = self.transcript
+        self._transcript = None
+
     @property
     def transcript(self) -> tuple[Line, ...]:
-        return self._transcript.since(self._mark) if self._transcript else ()
+        return self._transcript.since(self._mark) if self._transcript else self._lines
 
 
 class SmtpPool:
@@ -94,6 +100,7 @@ class SmtpPool:
             try:
                 yield connection.session
             finally:
+                dialogue.ends()
                 # Kept only for those who wait: an idle connection would hold a place that others may need.
                 if connection.session.usable and len(line.idle) < line.waiting:
                     line.idle.append(connection)

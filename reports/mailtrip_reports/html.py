@@ -30,9 +30,9 @@ _STYLE = """<style>
 .mailtrip p { color: inherit; margin: 0 0 6px; }
 .mailtrip .mailtrip-why { color: #a3160f; font-weight: 600; overflow-wrap: anywhere; }
 .mailtrip-columns { display: flex; flex-wrap: wrap; gap: 4px 32px; margin-top: 8px; align-items: flex-start; }
-.mailtrip dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 2px 12px; margin: 0;
+.mailtrip dl { display: grid; grid-template-columns: fit-content(14em) minmax(0, 1fr); gap: 2px 12px; margin: 0;
   flex: 1 1 380px; min-width: 0; }
-.mailtrip dt { color: #5b6670; }
+.mailtrip dt { color: #5b6670; overflow-wrap: anywhere; }
 .mailtrip dd { margin: 0; overflow-wrap: anywhere; }
 #results-table .mailtrip table { border-collapse: collapse; color: inherit; font-size: 12px; flex: none; }
 #results-table .mailtrip td, #results-table .mailtrip th { border: 0; padding: 0 12px 1px 0; }

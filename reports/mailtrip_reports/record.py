@@ -55,7 +55,7 @@ class Record:
 
     `id` is the node id, `file` its file. `passed` is None where nothing was judged (skipped, cancelled).
     `alertsite` is 0 for whatever passed, also for an end that was hoped for; None for what did not run.
-    `duration_s` is the trip's own; `mail_from_s` and `accepted_s` count from its start.
+    `duration_s` is what its own stages took; `mail_from_s` and `accepted_s` count from its start.
     """
 
     schema: int

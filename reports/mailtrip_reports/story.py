@@ -88,17 +88,16 @@ def _table(record: Record) -> str:
     wide = max(len(stage.name) for stage in record.stages)
     rows = [f"  {'leg':<8} {'stage':<{wide}} {'began':>11} {'took':>11}"]
     leg: Leg | None = None
-    for stage in _shown(record.stages):
+    for stage in record.stages:
         shown = "" if stage.leg is leg else stage.leg
         leg = stage.leg
         row = f"  {shown:<8} {stage.name:<{wide}} {stage.start_s:>+9.3f} s {seconds(stage.length_s):>11}"
-        rows.append((row + _mark(record, stage)).rstrip())
+        rows.append(row + _mark(record, stage))
+    # A mailbox may have been looked into again and again; the first and the last stages say most.
+    left_out = len(rows) - 1 - 2 * _STAGES_AT_AN_END
+    if left_out > 0:
+        rows[1 + _STAGES_AT_AN_END : -_STAGES_AT_AN_END] = [f"  and {left_out} more, left out here"]
     return "\n".join(rows)
-
-
-def _shown(stages: tuple[StageSpan, ...]) -> tuple[StageSpan, ...]:
-    """The first and the last ones, where a mailbox was looked into again and again."""
-    return stages if len(stages) <= 2 * _STAGES_AT_AN_END else stages[:_STAGES_AT_AN_END] + stages[-_STAGES_AT_AN_END:]
 
 
 def _mark(record: Record, stage: StageSpan) -> str:
@@ -141,7 +140,7 @@ def _last_lines(record: Record, width: int) -> str:
     if not lines:
         return ""
     rows = [f"  {_said(line)}" for line in lines[-_LAST_LINES:]]
-    head = f'  the dialogue ended so (the whole is in "{TRANSCRIPT_SECTION}")'
+    head = _wrapped("  ", f'the dialogue ended so (the whole is in "{TRANSCRIPT_SECTION}")', width)
     return "\n".join([head, *(row if len(row) <= width else row[: width - 1] + "…" for row in rows)])
 
 

@@ -385,7 +385,12 @@ def test_processes_that_come_together_get_the_same_key_and_one_made_it(tmp_path:
     (tmp_path / "mailtrip").mkdir()
     (tmp_path / "mailtrip" / "key").touch()
     code = "import os; from mailtrip_checks.identity import installation_key as key; print(*key(dict(os.environ)))"
-    environ = {"XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environ = {
+        **os.environ,
+        "MAILTRIP_KEY": "",
+        "XDG_STATE_HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     runs = [subprocess.Popen([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE) for _ in range(4)]
     said = [run.communicate(timeout=30)[0].split() for run in runs]
     assert len({key for key, _ in said}) == 1

@@ -758,3 +758,28 @@ async def test_a_cancelled_idle_leaves_the_session_broken_and_no_task_behind(wor
             await task
         assert session.broken
         assert len(asyncio.all_tasks()) == len(before) - 3
+
+
+async def test_each_header_says_when_the_server_told_of_its_mail(world: World, play: Play) -> None:
+    """Two mails are told of one after the other, then an older one goes: both have moved up, their instants stay."""
+    script = f"""{READY}
+        C: a1 NOOP
+        S: * 5 EXISTS
+        S: a1 OK done
+        C: a2 NOOP
+        S: * 6 EXISTS
+        S: * 2 EXPUNGE
+        S: a2 OK done
+        C: a3 UID FETCH 7:* (UID {FIELDS})
+        S: * 4 FETCH (UID 7 BODY[HEADER.FIELDS (X-MAILTRIP)] "Subject: a")
+        S: * 5 FETCH (UID 8 BODY[HEADER.FIELDS (X-MAILTRIP)] "Subject: b")
+        S: a3 OK done
+    """
+    async with play(script) as port, world.session(port) as session:
+        await session.noop()
+        first_told_s = session.exists_at_s
+        await session.noop()
+        second_told_s = session.exists_at_s
+        headers = await session.uid_fetch_headers("7:*")
+    assert first_told_s < second_told_s
+    assert [header.told_at_s for header in headers] == [first_told_s, second_told_s]

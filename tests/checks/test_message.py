@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from email import message_from_bytes, message_from_string
 from email.message import EmailMessage
 from email.policy import SMTPUTF8, default
-from email.utils import getaddresses
 from pathlib import Path
 
 import pytest
@@ -240,9 +239,7 @@ def test_a_sender_without_an_ascii_domain_gets_a_message_id_all_the_same(sender:
 def test_addresses_stand_in_the_header_as_in_the_envelope(addresses: tuple[str, ...]) -> None:
     mail = composed(replace(SEND, header_from=addresses[0], recipients=addresses))
     assert max(map(len, header_lines(mail))) <= 998
-    found = dict(fields(mail))
-    assert [address for _, address in getaddresses([found["to"]])] == list(addresses)
-    assert found["from"] == addresses[0]
+    assert dict(fields(mail))["from"] == addresses[0]
     message = message_from_string(mail.decode(), policy=SMTPUTF8)
     assert [address.addr_spec for address in message["To"].addresses] == list(addresses)
 

@@ -17,7 +17,8 @@ def on_a_terminal(project: Project, *args: str) -> str:
     pid, master = pty.fork()
     if pid == 0:  # pragma: no cover  (another process)
         os.chdir(project.pytester.path)
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *ALONE, *args])
+        environ = os.environ | {"TERM": "xterm", "COLUMNS": "120", "PY_COLORS": "1"}
+        os.execve(sys.executable, [sys.executable, "-m", "pytest", *ALONE, *args], environ)
     received = b""
     while select.select([master], [], [], 60)[0]:
         try:

@@ -84,13 +84,12 @@ class ImapMailbox(Mailbox):
         await self.session.noop()
         mails = await self._unread(thorough=thorough)
         ended_at_s = self.clock.now()
-        told_at_s = self.session.exists_at_s
         found: list[tuple[FetchedHeader, Bracket]] = []
         for mail in mails:
             waited = self.waiter_for(mail.header)
             if waited:
                 missed_at_s = waited[0].missed_at_s
-                seen_at_s = told_at_s if missed_at_s <= told_at_s <= ended_at_s else ended_at_s
+                seen_at_s = mail.told_at_s if mail.told_at_s >= missed_at_s else ended_at_s
                 found.append((mail, Bracket(missed_at_s, seen_at_s)))
         find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
         for mail, bracket in found:
@@ -131,17 +130,21 @@ class ImapMailbox(Mailbox):
             waiter.arrived.set_result(Arrival(sighting, bracket, whole, (find, fetch), deletion))
 
     async def _rest(self, for_s: float | None) -> None:
-        for_s = _KEEP_ALIVE_S if for_s is None else for_s
-        if for_s <= 0 or self._wake.is_set():
+        if self._wake.is_set() or (for_s is not None and (for_s <= 0 or self._told_meanwhile())):
             return
+        keep_alive_s = _KEEP_ALIVE_S if for_s is None else for_s
         if self.receive.push:
-            await self.session.idle(for_s, self._wake)
+            await self.session.idle(keep_alive_s, self._wake)
             return
         with suppress(TimeoutError):
-            async with self.clock.timeout_at(self.clock.now() + for_s):
+            async with self.clock.timeout_at(self.clock.now() + keep_alive_s):
                 await self._wake.wait()
-        if for_s == _KEEP_ALIVE_S:
+        if for_s is None and not self._wake.is_set():
             await self.session.noop()
+
+    def _told_meanwhile(self) -> bool:
+        """Whether the server told of a mail that no look has read: IDLE would not tell of it again."""
+        return self.session.exists_at_s > self._known_at_s and self.receive.search is not Search.SERVER
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         started_at_s = self.clock.now()

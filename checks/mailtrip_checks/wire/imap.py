@@ -36,10 +36,14 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class FetchedHeader:
-    """The fields X-Mailtrip, Message-ID, Subject and Content-Type of a mail, as they stand in it."""
+    """The fields X-Mailtrip, Message-ID, Subject and Content-Type of a mail, as they stand in it.
+
+    `told_at_s` is the instant at which the bytes came that told of the mail.
+    """
 
     uid: int
     header: bytes = field(repr=False)
+    told_at_s: float = field(default=0.0, compare=False)
 
 
 class ImapSession:
@@ -163,11 +167,11 @@ class ImapSession:
         if not self.has("UNSELECT"):
             return False
         await self._dialogue.ask("leaving the folder", b"UNSELECT")
-        self._dialogue.exists = 0
+        self._dialogue.folder_left()
         return True
 
     async def _open_folder(self, verb: bytes, folder: str) -> Selected:
-        self._dialogue.exists = 0
+        self._dialogue.folder_left()
         doing = f"opening the folder {folder!r}"
         answer = await self._dialogue.command(doing, verb, astring(mutf7.encode(folder)))
         if not answer.ok:
@@ -195,8 +199,12 @@ class ImapSession:
         `n:*` also names the last mail where its UID is below n (RFC 3501 §6.4.8).
         """
         answer = await self._dialogue.ask("fetching headers", b"UID FETCH", uid_set.encode("ascii"), _HEADER)
-        headers = {mail.uid: mail.header for mail in self._fetched(answer) if mail.header is not None}
-        return [FetchedHeader(uid, headers[uid]) for uid in sorted(uid for uid in headers if uid is not None)]
+        headers = {
+            mail.uid: FetchedHeader(mail.uid, mail.header, self._dialogue.told_at_s(mail.number))
+            for mail in self._fetched(answer)
+            if mail.uid is not None and mail.header is not None
+        }
+        return [headers[uid] for uid in sorted(headers)]
 
     async def uid_fetch_message(self, uid: int) -> bytes | None:
         """The whole mail, or None where it is gone; leaves \\Seen alone."""

@@ -14,6 +14,7 @@ from mailtrip_checks.wire.stream import Stream
 
 _LOGOUT_S = 5.0
 _EXCERPT = 200
+_MOST_RISES = 1_000  # of `exists` that are remembered; a mail that came before them counts as told by the first
 _LOG_ADVICE = "The server ended the session: its text or its log says why."
 
 
@@ -56,6 +57,7 @@ class Dialogue:
         self.exists = 0
         self.exists_at_s = 0.0
         self.rises = 0
+        self._told: deque[tuple[int, float]] = deque(maxlen=_MOST_RISES)
         self.idle_refused = False
         self.clock = network.clock
         self._masker = network.masker
@@ -149,11 +151,24 @@ class Dialogue:
                 if number > self.exists:
                     self.rises += 1
                     self.exists_at_s = response.at_s
+                    self._told.append((number, response.at_s))
                 self.exists = number
-            case Data(number=int(), name="EXPUNGE"):
+            case Data(number=int(gone), name="EXPUNGE"):
                 self.exists = max(self.exists - 1, 0)
+                # What comes behind the one that is gone has moved up by one (RFC 3501 §7.4.1).
+                moved = [(count - (count >= gone), at_s) for count, at_s in self._told]
+                self._told = deque(moved, maxlen=_MOST_RISES)
             case _:
                 pass
+
+    def folder_left(self) -> None:
+        """What was told of a folder holds no longer."""
+        self.exists = 0
+        self._told.clear()
+
+    def told_at_s(self, number: int) -> float:
+        """When the bytes came that told of the mail with this sequence number."""
+        return next((at_s for count, at_s in self._told if count >= number), self.exists_at_s)
 
     def _closed(self, doing: str, text: str) -> ProtocolError:
         reply = self.masked(text)

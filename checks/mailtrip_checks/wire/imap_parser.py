@@ -273,6 +273,8 @@ class Fetched:
     uid: int | None
     header: bytes | None = field(repr=False)
     message: bytes | None = field(repr=False)
+    number: int = field(default=0, compare=False)
+    """The mail's sequence number."""
 
 
 def as_number(text: str) -> int | None:
@@ -297,4 +299,4 @@ def fetched(data: Data) -> Fetched:
             header = content
         elif name == b"BODY[]":
             message = content
-    return Fetched(uid, header, message)
+    return Fetched(uid, header, message, data.number or 0)

@@ -1,0 +1,148 @@
+"""The story in the terminal: read by people, in 80 columns, without control characters."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.outcome import Direction, Outcome, Stage
+from mailtrip_checks.secrets import Masker
+from mailtrip_checks.trips import Trip
+from mailtrip_reports.record import Record, TranscriptLine, record_unrun
+from mailtrip_reports.story import failure_text, passed_text, summary_line, transcript_text
+
+LOST = """\
+inbox.trip.yaml:3 inbox · lost (AlertSite 2: test timed out), after 300.140 s
+  Mail from outside reaches the office
+  expected delivered, but it ended lost: accepted by mail.example.com:25 with
+    "250 2.0.0 Ok: queued as 4F2", looked for 5 m, 61 looks, not there
+
+  leg      stage         began        took
+  mailbox  connect    +0.000 s     0.004 s
+           tls        +0.004 s     0.006 s
+           login      +0.010 s     0.010 s
+  smtp     resolve    +0.020 s     0.002 s
+           connect    +0.022 s     0.010 s
+           tls        +0.032 s     0.012 s
+           login      +0.044 s     0.021 s
+           submit     +0.065 s     0.034 s
+  transit  transit    +0.099 s   300.041 s  <-- here
+
+  the server said
+    smtp DATA: 250 2.0.0 Ok: queued as 4F2
+
+  smtp server: mail.example.com:25 [192.0.2.10]
+  mailbox server: mail.example.com:993 [192.0.2.11]
+  environment: new
+  token: 6f1c0d5e9a3b4c7f8e2d1a0b9c8d7e6f
+  what stays: the mail, should it still come to INBOX of probe@example.com: the
+    next run removes it
+  try: Look in the server's mail log for the Message-ID, in the junk folder, and
+    at forwarding rules and quotas of the mailbox; a longer `timeout` helps
+    where the path is slow.
+
+  the dialogue ended so (the whole is in "mailtrip transcript")
+     +0.010 mailbox > a1 LOGIN probe@example.com ***
+     +0.020 mailbox < a1 OK [CAPABILITY IMAP4rev1 IDLE UIDPLUS] Logged in
+     +0.022 smtp    * connected to 192.0.2.10 port 25
+     +0.030 smtp    < 220 mail.example.com ESMTP
+     +0.031 smtp    > EHLO probe.example.org
+     +0.065 smtp    > MAIL FROM:<probe@example.org>
+     +0.070 smtp    < 250 2.1.0 Ok
+     +0.099 smtp    < 250 2.0.0 Ok: queued as 4F2"""
+
+
+def test_the_story_of_a_lost_mail(lost: Record) -> None:
+    assert failure_text(lost) == LOST
+
+
+def test_the_story_of_a_refused_login_keeps_to_its_leg(login_failed: Record) -> None:
+    text = failure_text(login_failed)
+
+    assert text.startswith("inbox.trip.yaml:3 inbox · login-failed (AlertSite 2: test timed out), after 2.531 s\n")
+    assert "           login      +0.010 s     2.521 s  <-- here\n" in text
+    assert "    mailbox LOGIN: a1 NO [AUTHENTICATIONFAILED] Authentication failed.\n" in text
+    assert '  try: Check user and password; this server may want "probe" instead of\n    "probe@example.com".' in text
+    assert text.endswith("+2.530 mailbox < a1 NO [AUTHENTICATIONFAILED] Authentication failed.")
+
+
+def test_a_late_mail_shows_its_limit_its_warning_and_when_it_came(late: Record) -> None:
+    text = failure_text(late)
+
+    assert text.startswith("inbox.trip.yaml:3 inbox · late (AlertSite 2: test timed out), total 0.577 s\n")
+    assert "\n  total took 0.577 s, which is past the limit of 0.5 s\n" in text
+    assert "\n  arrived: between 0.447 s and 0.577 s after MAIL FROM\n" in text
+    assert "\n  warning: smtp took 0.079 s, which is past the limit of 0.05 s\n" in text
+
+
+def test_what_passed_is_told_in_short(delivered: Record, undelivered: Record) -> None:
+    text = passed_text(delivered)
+
+    assert text.startswith("inbox.trip.yaml:3 inbox · delivered, total 0.577 s\n")
+    assert "  mailbox  find       +0.642 s     0.011 s\n" in text
+    assert "dialogue" not in text
+    assert "lost, as expected, responses 0.099 s" in passed_text(undelivered)
+    assert "<-- here" not in passed_text(undelivered)
+
+
+def test_a_stage_of_another_trip_is_marked(shared: Record) -> None:
+    assert "  mailbox  connect    -8.000 s     0.004 s  (shared)\n" in passed_text(shared)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(every_record: tuple[Record, ...], width: int) -> None:
+    for record in every_record:
+        wordy = replace(
+            record,
+            what="word " * 100,
+            transcript=(TranscriptLine(0.0, Leg.SMTP, Direction.SENT, "y" * 500),),
+        )
+
+        lines = failure_text(wordy, width=width).splitlines()
+
+        assert max(len(line) for line in lines[1:]) <= width
+
+
+def test_the_summary_is_one_line_with_the_channel_that_says_most(
+    delivered: Record, connected: Record, lost: Record
+) -> None:
+    assert summary_line(delivered) == "delivered, total 0.577 s"
+    assert summary_line(connected) == "connected, mailbox 0.020 s"
+    assert summary_line(lost) == (
+        "lost (AlertSite 2: test timed out), after 300.140 s: expected delivered, but it ended lost: accepted by "
+        'mail.example.com:25 with "250 2.0.0 Ok: queued as 4F2", looked for 5 m, 61 looks, not there'
+    )
+
+
+def test_a_trip_that_did_not_run_says_why(trip: Trip) -> None:
+    record = record_unrun(trip, End.SKIPPED, "maintenance\nwindow", node_id="a::b", at_wall_s=0.0, masker=Masker())
+
+    assert summary_line(record) == "skipped: maintenance window"
+    assert failure_text(record).splitlines()[2] == "  maintenance window"
+
+
+def test_a_mailbox_looked_into_again_and_again_does_not_fill_the_screen(
+    recorded: Callable[..., Record], outcome: Outcome
+) -> None:
+    looks = tuple(Stage(Leg.MAILBOX, "find", outcome.started_at_s + number, 0.1) for number in range(200))
+
+    text = passed_text(recorded(replace(outcome, stages=looks)))
+
+    assert text.count(" find ") == 30
+    assert "  and 170 more, left out here\n" in text
+
+
+def test_the_dialogue_is_bounded_in_the_story_and_whole_in_its_section(delivered: Record) -> None:
+    said = tuple(TranscriptLine(number, Leg.SMTP, Direction.RECEIVED, f"line {number}") for number in range(100))
+    record = replace(delivered, passed=False, transcript=said)
+
+    assert failure_text(record).count("line ") == 12
+    assert failure_text(record).endswith("+99.000 smtp    < line 99")
+    assert transcript_text(record).count("line ") == 100
+
+
+def test_a_line_without_end_is_cut(delivered: Record) -> None:
+    said = (TranscriptLine(0.0, Leg.SMTP, Direction.RECEIVED, "y" * 100_000),)
+
+    assert len(transcript_text(replace(delivered, transcript=said))) < 2100
