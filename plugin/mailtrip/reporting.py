@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,8 +22,9 @@ class Reporting:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._lines: JsonLines | None = None
+        self._has_columns = False
         self._is_worker = hasattr(config, "workerinput")
+        self._lines = None if self._is_worker else _json_lines(config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -66,16 +68,26 @@ class Reporting:
             report.mailtrip = record  # type: ignore[attr-defined]  # so it is read but once
         return record
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        path: str | None = self._config.option.mailtrip_jsonl
-        record = self._record_on(report)
-        if path is None or record is None or self._is_worker:
+        """What the controller does with a record that has come home."""
+        record = None if self._is_worker else self._record_on(report)
+        if record is None:
             return
-        if self._lines is None:
-            from mailtrip_reports.jsonl import JsonLines
+        if getattr(self._config.option, "htmlpath", None):
+            from pytest_html import extras
 
-            self._lines = JsonLines(self._config.invocation_params.dir / path)
-        self._lines.write(record)
+            from mailtrip_reports.html import detail_html
+
+            more: list[object] = getattr(report, "extras", [])
+            report.extras = [*more, extras.html(detail_html(record))]  # type: ignore[attr-defined]
+        if self._lines is not None:
+            from mailtrip_reports.jsonl import UnwritableReport
+
+            try:
+                self._lines.write(record)
+            except UnwritableReport as error:
+                pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
@@ -98,24 +110,37 @@ class Reporting:
         if self._lines is not None:
             self._lines.close()
 
-    # pytest-html
+    # pytest-html. The header is made before anything is collected, and every row must fit it.
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        from mailtrip_reports.html import header_cells
+        self._has_columns = _names_trips(self._config)
+        if self._has_columns:
+            from mailtrip_reports.html import header_cells
 
-        cells[2:2] = header_cells()
+            cells[2:2] = header_cells()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
-        from mailtrip_reports.html import row_cells
+        if self._has_columns and cells:  # who hides a row empties its cells
+            from mailtrip_reports.html import row_cells
 
-        cells[2:2] = row_cells(self._record_on(report))
+            cells[2:2] = row_cells(self._record_on(report))
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_html(self, report: pytest.TestReport, data: list[Any]) -> None:
-        record = self._record_on(report)
-        if record is not None:
-            from mailtrip_reports.html import detail_html
 
-            data[:] = [detail_html(record)]
+def _json_lines(config: pytest.Config) -> JsonLines | None:
+    path: str | None = config.option.mailtrip_jsonl
+    if path is None:
+        return None
+    from mailtrip_reports.jsonl import JsonLines
+
+    return JsonLines(config.invocation_params.dir / path)
+
+
+def _names_trips(config: pytest.Config) -> bool:
+    """Whether a trip file lies where this run looks."""
+    places = (Path(config.invocation_params.dir, arg.partition("::")[0]) for arg in config.args)
+    return any(
+        place.name.endswith(SUFFIXES) or any(next(place.rglob(f"*{suffix}"), None) for suffix in SUFFIXES)
+        for place in places
+    )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -92,7 +92,7 @@ class Record:
 
     def to_json(self) -> str:
         """One line of ASCII without its line end."""
-        return json.dumps(asdict(self), default=_json_time, separators=(",", ":"), allow_nan=False)
+        return json.dumps(self, default=_as_json, separators=(",", ":"), allow_nan=False)
 
 
 def from_json(text: str) -> Record:
@@ -201,7 +201,10 @@ def _line(line: Line, start_s: float, clean: _Clean) -> TranscriptLine:
     return TranscriptLine(_micro(line.at_s - start_s), line.leg, line.direction, clean(line.text))
 
 
-def _json_time(value: object) -> str:
+def _as_json(value: object) -> object:
+    # Not `asdict`, which copies every text of a long transcript on its way.
+    if is_dataclass(value):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, datetime):
         return value.isoformat(timespec="microseconds").replace("+00:00", "Z")
     raise TypeError(f"{type(value).__name__} has no place in a record")

@@ -398,7 +398,7 @@ async def test_each_address_of_a_name_is_tried_and_those_that_fail_are_noted(mon
         def resolve(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
             found = [
                 (socket.AF_INET, "127.0.0.1", refusing),
-                (-1, "nowhere", port),
+                (99_999, "nowhere", port),
                 (socket.AF_INET, "127.0.0.1", port),
             ]
             return [(family, socket.SOCK_STREAM, 0, "", (address, port)) for family, address, port in found]

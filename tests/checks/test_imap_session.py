@@ -548,7 +548,7 @@ async def test_expunges_and_new_mails_are_counted_as_they_come(world: World, pla
 
 # Mails.
 
-FIELDS = "BODY.PEEK[HEADER.FIELDS (X-Mailtrip Message-ID Subject Content-Type)]"
+FIELDS = "BODY.PEEK[HEADER.FIELDS (X-Mailtrip Message-ID Subject In-Reply-To References Content-Type)]"
 
 
 @pytest.mark.parametrize("piece", [None, 1])

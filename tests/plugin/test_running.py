@@ -221,3 +221,19 @@ def test_the_smallest_example_of_the_readme_needs_no_server(pytester: pytest.Pyt
         "    receive: {at: embedded}\n    expect: {total: 30s}\n",
     )
     pytester.runpytest_inprocess(*ALONE).assert_outcomes(passed=1)
+
+
+def test_a_json_lines_file_that_cannot_be_written_ends_the_run_and_says_so(project: Project) -> None:
+    project.trips(2)
+    project.write("taken", "a file where a folder should be")
+    result = project.here("--mailtrip-jsonl=taken/out.jsonl")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*taken/out.jsonl: the records cannot be written*--mailtrip-jsonl*"])
+    accepted, deleted = project.mails()
+    assert accepted == deleted
+
+
+def test_the_html_report_of_python_tests_alone_has_no_columns_of_ours(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    pytester.runpytest_inprocess(*ALONE, "--html=out.html", "--self-contained-html").assert_outcomes(passed=1)
+    assert "Transit" not in (pytester.path / "out.html").read_text()

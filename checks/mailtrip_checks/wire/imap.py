@@ -19,7 +19,9 @@ from mailtrip_checks.wire.transcript import Stages, Transcript
 
 __all__ = ["CommandRefused", "FetchedHeader", "ImapSession", "Selected"]
 
-_HEADER = b"(UID BODY.PEEK[HEADER.FIELDS (X-Mailtrip Message-ID Subject Content-Type)])"
+# What `identity.sight` reads.
+_FIELDS = b"X-Mailtrip Message-ID Subject In-Reply-To References Content-Type"
+_HEADER = b"(UID BODY.PEEK[HEADER.FIELDS (" + _FIELDS + b")])"
 _FOLDER_ADVICE = "Check the folder's name (servers differ: Junk, INBOX.Junk, [Gmail]/Spam) and the user's rights on it."
 
 
@@ -36,7 +38,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class FetchedHeader:
-    """The fields X-Mailtrip, Message-ID, Subject and Content-Type of a mail, as they stand in it.
+    """The fields of a mail that tell whose it is, as they stand in it.
 
     `told_at_s` is the instant at which the bytes came that told of the mail.
     """

@@ -196,7 +196,7 @@ class SmtpSession:
                 raise
 
     def _options(self, sender: str, recipients: Sequence[str], message: bytes) -> str:
-        """The parameters of MAIL; raises Rejected where an address needs what the server lacks."""
+        """The parameters of MAIL; raises Rejected where an address needs what the server lacks (RFC 6531 §3.4)."""
         offers = self._client.supports_extension
         international = next((address for address in (sender, *recipients) if not address.isascii()), None)
         options = ""
@@ -207,9 +207,9 @@ class SmtpSession:
                 options += " BODY=8BITMIME"
             else:
                 self._warn(f"{self.host} does not offer 8BITMIME, but the mail has 8-bit text")
-        if international is not None:
-            if not offers("smtputf8"):
-                raise Rejected(f"{self.host} does not offer SMTPUTF8, which the address {international} needs")
+        if international is not None and not offers("smtputf8"):
+            raise Rejected(f"{self.host} does not offer SMTPUTF8, which the address {international} needs")
+        if offers("smtputf8") and (international is not None or not message.partition(b"\r\n\r\n")[0].isascii()):
             options += " SMTPUTF8"
         return options
 
