@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from mailtrip.trip_file import TripFile
 
 
-class MailtripWarning(UserWarning):
-    """A trip passed, but something about it should be looked at: a `warn` limit, a connection without TLS."""
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mailtrip", "mail round trips")
     group.addoption(

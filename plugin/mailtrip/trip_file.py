@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from mailtrip.plugin import MailtripWarning
+from mailtrip import MailtripWarning
 from mailtrip.stash import BROKEN_FILES
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions
 

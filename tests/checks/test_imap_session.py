@@ -135,7 +135,7 @@ async def test_without_auth_it_only_connects(world: World, play: Play) -> None:
     async with play("S: * OK ready" + BYE.format(tag="a1")) as port:
         session = await world.open(port)
         await session.logout()
-    assert [stage.name for stage in world.stages.taken] == ["resolve", "connect", "connect"]
+    assert [stage.name for stage in world.stages.taken] == ["resolve", "connect"]
     assert session.broken
 
 
@@ -195,7 +195,7 @@ async def test_starttls_comes_before_the_login_and_what_was_said_before_is_forgo
         assert session.has("MOVE")
         assert not session.has("STARTTLS")
         await session.close()
-    assert [stage.name for stage in world.stages.taken] == ["resolve", "connect", "connect", "connect", "tls", "login"]
+    assert [stage.name for stage in world.stages.taken] == ["resolve", "connect", "tls", "login"]
 
 
 async def test_plaintext_behind_the_answer_to_starttls_is_refused(world: World, play: Play) -> None:

@@ -141,3 +141,14 @@ def test_an_error_of_ours_is_timed_and_left_as_it_is() -> None:
     with pytest.raises(KeyError), stages.of("login"):
         raise KeyError("ours")
     assert [stage.name for stage in stages.taken] == ["login"]
+
+
+def test_a_stage_that_goes_on_is_one_stage(clock: ManualClock) -> None:
+    stages = Stages(clock, Leg.SMTP)
+    stages.add("connect", 1.0, 2.0)
+    stages.add("connect", 2.0, 2.5)
+    stages.add("tls", 2.5, 3.0)
+    assert [(stage.name, stage.started_at_s, stage.length_s) for stage in stages.taken] == [
+        ("connect", 1.0, 1.5),
+        ("tls", 2.5, 0.5),
+    ]

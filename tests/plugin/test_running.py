@@ -62,7 +62,7 @@ def test_a_warn_limit_passes_with_a_warning(project: Project) -> None:
 def test_a_warning_that_is_made_an_error_fails_without_a_traceback(project: Project) -> None:
     project.servers.delivery_delay_s = 0.01
     project.write("a.trip.yaml", LATE % "{total: {warn: 1ms}}")
-    result = project.here("-W", "error::mailtrip.plugin.MailtripWarning")
+    result = project.here("-W", "error::mailtrip.MailtripWarning")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["late: total took*a warning, which filterwarnings makes an error here*"])
     result.stdout.no_fnmatch_line("*trip_file.py*")

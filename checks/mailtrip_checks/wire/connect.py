@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 from mailtrip_checks.clock import Clock
@@ -53,10 +54,13 @@ async def secured(
     """Connect by the endpoint's security mode; `dial(tls)` opens a connection and reads its greeting.
 
     A fall-back happens only where the server has no TLS to offer, is a new plain connection (or the plain one that
-    stands), and is said by `warn`. A failed handshake or a bad certificate never falls back.
+    stands), and is said by `warn`, as is that no certificate is verified. A failed handshake or a bad certificate never
+    falls back.
     """
     where = f"{endpoint.host}:{endpoint.port}"
     security = endpoint.security
+    if security is not Security.NONE and not endpoint.trust.verify:
+        warn(f"{where} may show any certificate: `verify: false`")
     if security in (Security.TLS, Security.TLS_IF_AVAILABLE):
         try:
             return await dial(True)
@@ -111,15 +115,16 @@ async def open_socket(
 
 
 async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
-    loop = asyncio.get_running_loop()
+    look_up = partial(socket.getaddrinfo, endpoint.host, endpoint.port, _FAMILIES[endpoint.family], socket.SOCK_STREAM)
     try:
-        found = await loop.getaddrinfo(
-            endpoint.host, endpoint.port, family=_FAMILIES[endpoint.family], type=socket.SOCK_STREAM
-        )
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        kind = "" if endpoint.family is Family.ANY else f" {endpoint.family}"
-        raise Unresolved(f"no{kind} address for {endpoint.host}: {reason}") from error
+        found = look_up(flags=socket.AI_NUMERICHOST)  # an address needs no resolver, and no thread to wait in
+    except (OSError, UnicodeError):
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(None, look_up)
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a host name"
+            kind = "" if endpoint.family is Family.ANY else f" {endpoint.family}"
+            raise Unresolved(f"no{kind} address for {endpoint.host}: {reason}") from error
     return [(family, address) for family, _, _, _, address in found]
 
 

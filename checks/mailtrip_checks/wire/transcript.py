@@ -87,5 +87,9 @@ class Stages:
             self.add(name, started_at_s, self._clock.now())
 
     def add(self, name: str, started_at_s: float, ended_at_s: float) -> None:
-        """Record a stage that was timed elsewhere."""
-        self.taken.append(Stage(self.leg, name, started_at_s, ended_at_s - started_at_s))
+        """Record a stage that was timed elsewhere; one that goes on with the last becomes one with it."""
+        length_s = ended_at_s - started_at_s
+        if self.taken and self.taken[-1].name == name:
+            last = self.taken.pop()
+            started_at_s, length_s = last.started_at_s, last.length_s + length_s
+        self.taken.append(Stage(self.leg, name, started_at_s, length_s))
