@@ -14,7 +14,7 @@ import mailtrip.runner  # noqa: F401
 from mailtrip_reports.record import Record, from_json
 
 # Plugins that happen to be installed beside ours have no part in this.
-ALONE = ("randomly", "rerunfailures", "timeout", "cacheprovider", "xdist")
+ALONE = ("asyncio", "randomly", "rerunfailures", "timeout", "cacheprovider", "xdist")
 
 # What the trips inherit: a way out and two ways in, with TLS by a certificate of a private authority.
 SERVERS = """\
