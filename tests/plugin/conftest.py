@@ -14,6 +14,12 @@ from mailtrip_fixtures.servers import MailServers
 ALONE = ("-p", "no:randomly", "-p", "no:rerunfailures", "-p", "no:timeout", "-p", "no:cacheprovider")
 
 
+@pytest.fixture(autouse=True)
+def told_asyncio(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-asyncio warns where this is not said, and our own filterwarnings makes that an error in an inner run."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-o asyncio_default_fixture_loop_scope=function")
+
+
 @pytest.fixture
 def servers() -> Iterator[MailServers]:
     with MailServers(catch_all=True) as servers:
