@@ -27,11 +27,11 @@ LEAVE_WITHIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A glance at the run: trips by state, and the one that has been in flight longest."""
+    """A glance at the run: trips by state, how many mails have arrived, and the trip that waits longest."""
 
     queued: int
     in_flight: int
-    done: int
+    arrived: int
     longest: str
     longest_s: float
 
@@ -99,11 +99,11 @@ class Engine:
         now = self.clock.now()
         flying = [run for run in self._runs.values() if run.journal is not None and not run.result.done()]
         done = sum(result.done() for result in self._runs)
+        arrived = sum(run.journal is not None and run.journal.arrival is not None for run in self._runs.values())
         longest = min(flying, key=lambda run: run.journal.started_at_s if run.journal else now, default=None)
         since_s = longest.journal.started_at_s if longest and longest.journal else now
-        return Status(
-            len(self._runs) - done - len(flying), len(flying), done, longest.trip.id if longest else "", now - since_s
-        )
+        queued = len(self._runs) - done - len(flying)
+        return Status(queued, len(flying), arrived, longest.trip.id if longest else "", now - since_s)
 
     def stop(self) -> tuple[Outcome, ...]:
         """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.

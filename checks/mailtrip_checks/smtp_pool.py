@@ -22,6 +22,7 @@ class _Connection:
 
     session: SmtpSession
     transcript: Transcript
+    warnings: list[str]
     place: AsyncExitStack
 
     async def close(self) -> None:
@@ -128,6 +129,7 @@ class SmtpPool:
         connection = line.idle.pop()
         dialogue.follows(connection.transcript, handed_on=True)
         dialogue.host = connection.session.host
+        dialogue.warnings += connection.warnings
         dialogue.opening = tuple(replace(stage, shared=True) for stage in connection.session.opening)
         return connection
 
@@ -138,6 +140,7 @@ class SmtpPool:
             await place.enter_async_context(self._gates.connection(send.via))
             self._gates.check_logins(send.via)
             stages = Stages(self._network.clock, Leg.SMTP)
+            warnings: list[str] = []
             try:
                 async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
                     session = await SmtpSession.open(
@@ -146,17 +149,18 @@ class SmtpPool:
                         helo=send.helo,
                         stages=stages,
                         transcript=transcript,
-                        warn=dialogue.warnings.append,
+                        warn=warnings.append,
                     )
             except LoginFailed:
                 self._gates.login_was(send.via, accepted=False)
                 raise
             finally:
                 dialogue.opening = tuple(stages.taken)
+                dialogue.warnings += warnings
             session.opening = dialogue.opening
             dialogue.host = session.host
             self._gates.login_was(send.via, accepted=True)
-            return _Connection(session, transcript, place.pop_all())
+            return _Connection(session, transcript, warnings, place.pop_all())
         raise AssertionError  # pragma: no cover  (an exit stack swallows nothing)
 
     async def close(self) -> None:

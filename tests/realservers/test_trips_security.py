@@ -110,7 +110,6 @@ def became(way: Way, run: Run) -> str:
     return seen
 
 
-@pytest.mark.xfail(reason="a trip that takes over another's SMTP connection does not hear how it was opened")
 def test_every_trip_over_a_connection_that_fell_back_warns_of_it(
     pytester: pytest.Pytester, real_servers: RealServers
 ) -> None:
