@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,6 +73,7 @@ class Engine:
         self._slots = asyncio.Semaphore(concurrency)
         self._world: World | None = None
         self._runs: dict[Future[Outcome], _Run] = {}
+        self._arrived = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="mailtrip engine", daemon=True)
         self._thread.start()
@@ -92,18 +94,18 @@ class Engine:
 
     def cancel(self, result: Future[Outcome]) -> None:
         """Stop this trip; what it sent is cleaned up, and the outcome says what stays."""
-        self._loop.call_soon_threadsafe(self._runs[result].stop)
+        if run := self._runs.get(result):
+            self._loop.call_soon_threadsafe(run.stop)
 
     def status(self) -> Status:
         """How the run stands."""
         now = self.clock.now()
-        flying = [run for run in self._runs.values() if run.journal is not None and not run.result.done()]
-        done = sum(result.done() for result in self._runs)
-        arrived = sum(run.journal is not None and run.journal.arrival is not None for run in self._runs.values())
-        longest = min(flying, key=lambda run: run.journal.started_at_s if run.journal else now, default=None)
-        since_s = longest.journal.started_at_s if longest and longest.journal else now
-        queued = len(self._runs) - done - len(flying)
-        return Status(queued, len(flying), arrived, longest.trip.id if longest else "", now - since_s)
+        runs = list(self._runs.values())
+        flying = [run.journal for run in runs if run.journal is not None]
+        arrived = self._arrived + sum(journal.arrival is not None for journal in flying)
+        longest = min(flying, key=lambda journal: journal.started_at_s, default=None)
+        since_s = longest.started_at_s if longest else now
+        return Status(len(runs) - len(flying), len(flying), arrived, longest.trip.id if longest else "", now - since_s)
 
     def stop(self) -> tuple[Outcome, ...]:
         """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.
@@ -115,11 +117,15 @@ class Engine:
         unfinished = [run for run in self._runs.values() if not run.result.done()]
         stopping = asyncio.run_coroutine_threadsafe(self._stop(unfinished), self._loop)
         try:
-            stopping.result(self._grace_s + STOP_MARGIN_S)
+            with suppress(TimeoutError):  # what is known by then is told all the same
+                stopping.result(self._grace_s + STOP_MARGIN_S)
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(STOP_MARGIN_S)
-        self._loop.close()
+        for run in unfinished:
+            self._give_up(run)
+        if not self._thread.is_alive():
+            self._loop.close()
         return tuple(run.result.result() for run in unfinished if run.result.done() and not run.result.exception())
 
     # On the loop.
@@ -149,6 +155,9 @@ class Engine:
             return await run_trip(run.trip, world, run.journal, grace_s=self._grace_s)
 
     def _landed(self, run: _Run, task: asyncio.Task[Outcome]) -> None:
+        # Whoever holds the future has it; we forget the trip, whose mail may be large.
+        self._runs.pop(run.result, None)
+        self._arrived += run.journal is not None and run.journal.arrival is not None
         if run.result.done():  # given up by `stop`
             return
         if task.cancelled():
@@ -169,12 +178,17 @@ class Engine:
             await self._world.smtp.close()
         await _end_all_others()
         for run in unfinished:
-            if not run.result.done():
-                journal = run.journal or Journal(run.trip, self.clock)
-                if journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
-                    journal.stays(f"the clean-up took too long; {REMOVED_LATER}")
-                run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
+            self._give_up(run)
         await self._loop.shutdown_asyncgens()
+
+    def _give_up(self, run: _Run) -> None:
+        """End a run that did not end by itself."""
+        if run.result.done():
+            return
+        journal = run.journal or Journal(run.trip, self.clock)
+        if journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
+            journal.stays(f"the clean-up took too long; {REMOVED_LATER}")
+        run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
 
 
 async def _end_all_others() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import Cancelled
-from mailtrip_checks.trips import Endpoint, Protocol
+from mailtrip_checks.trips import Auth, Endpoint, Protocol
 
 
 @dataclass(slots=True)
@@ -70,7 +70,9 @@ class Gates:
             raise error
 
     def login_was(self, endpoint: Endpoint, *, accepted: bool) -> None:
-        """Count a login; an accepted one starts the count anew."""
+        """Count a login; an accepted one starts the count anew. A connection without a login counts as none."""
+        if endpoint.auth is Auth.NONE:
+            return
         host = self._host(endpoint)
         host.refused_logins = 0 if accepted else host.refused_logins + 1
 

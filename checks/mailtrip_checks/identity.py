@@ -121,6 +121,17 @@ def has_expired(sighting: Sighting | None, wall_s: float) -> bool:
     )
 
 
+def known_key(environ: dict[str, str]) -> bytes:
+    """The key of this installation as far as there is one already; empty where there is none to be read."""
+    given = environ.get(KEY_VARIABLE, "").strip()
+    if given:
+        return given.encode("utf-8", "surrogateescape")
+    try:
+        return _read(_state_folder(environ) / "mailtrip" / "key")
+    except OSError:
+        return b""
+
+
 def installation_key(environ: dict[str, str]) -> tuple[bytes, bool]:
     """The key of this installation, and whether it was made just now.
 

@@ -29,6 +29,7 @@ class Journal:
         self.left_behind: list[str] = []
         self.stopped_at_s: float | None = None
         self.mail_sent = b""
+        self._gave_up_at_s: float | None = None
         self._clock = clock
         self.started_at_s = clock.now()
         self._started_wall_s = clock.wall()
@@ -38,6 +39,10 @@ class Journal:
         if self.stopped_at_s is None:
             self.stopped_at_s = self._clock.now()
         return self.stopped_at_s
+
+    def gave_up(self) -> None:
+        """The mail was waited for until now, and no longer."""
+        self._gave_up_at_s = self._clock.now()
 
     def stays(self, why: str) -> None:
         """Name the mail of this trip as one that stays, or may still come."""
@@ -54,7 +59,8 @@ class Journal:
             stages += self.arrival.stages
         accepted_at_s = self.submission.accepted_at_s
         if accepted_at_s is not None and self.watch:
-            until_s = self.arrival.bracket.seen_at_s if self.arrival else self._clock.now()
+            given_up_s = self._clock.now() if self._gave_up_at_s is None else self._gave_up_at_s
+            until_s = self.arrival.bracket.seen_at_s if self.arrival else given_up_s
             stages.append(Stage(Leg.TRANSIT, "transit", accepted_at_s, max(until_s - accepted_at_s, 0.0)))
         if self.deletion:
             stages.append(self.deletion)

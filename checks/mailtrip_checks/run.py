@@ -80,20 +80,21 @@ async def _submit_once(trip: Trip, send: Send, world: World, journal: Journal, g
         journal.mail_sent = compose(
             send, journal.token, world.key, wall_s=world.clock.wall(), expires_after_s=expires_after_s
         )
-        spent_s = sum(stage.length_s for stage in journal.dialogue.opening if not stage.shared)
-        async with within(world.clock, send.timeout_s - spent_s, f"the SMTP leg to {send.via.host}"):
-            await _dialogue(send, session, world, journal, grace_s)
+        await world.gates.turn_to_send(send.via)
+        await _dialogue(send, session, world, journal, grace_s)
 
 
 async def _dialogue(send: Send, session: SmtpSession, world: World, journal: Journal, grace_s: float) -> None:
-    """MAIL to the final 250. Once the message is on its way, a cancellation waits for the answer, within bounds."""
+    """MAIL to the final 250. Once the message is on its way, a stop of the run waits for the answer, within bounds."""
+    spent_s = sum(stage.length_s for stage in journal.dialogue.opening if not stage.shared)
     dialogue = asyncio.ensure_future(
         session.submit(
             send.sender, send.recipients, journal.mail_sent, send.until, journal.dialogue.stages, journal.submission
         )
     )
     try:
-        await asyncio.shield(dialogue)
+        async with within(world.clock, send.timeout_s, f"the SMTP leg to {send.via.host}", spent_s=spent_s):
+            await asyncio.shield(dialogue)
     except asyncio.CancelledError:
         until_s = journal.stopped() + grace_s / 2
         if journal.submission.phase is Phase.IN_DATA:
@@ -108,7 +109,11 @@ async def _dialogue(send: Send, session: SmtpSession, world: World, journal: Jou
 
 async def _receive(receive: Receive, journal: Journal, watch: Watch, until_s: float) -> None:
     watch.expect(journal.submission.mail_from_at_s or until_s)
-    arrival = journal.arrival = await watch.arrival(until_s)
+    try:
+        arrival = journal.arrival = await watch.arrival(until_s)
+    except TripError:
+        journal.gave_up()
+        raise
     if arrival.sighting.kind is Kind.STRIPPED:
         journal.warnings.append("a gateway removed our X-Mailtrip header; Message-ID and subject told whose mail it is")
     if arrival.deletion is not None:
@@ -133,6 +138,8 @@ async def _deleted(deletion: asyncio.Future[Deletion], journal: Journal) -> None
 
 async def _clean_up(receive: Receive, world: World, journal: Journal, watch: Watch, grace_s: float) -> None:
     """The run was stopped: what was sent is deleted if it comes in time; else it is named."""
+    if not receive.delete.wanted:
+        return
     now_s = world.clock.now()
     left_s = journal.stopped() + grace_s - now_s
     until_s = now_s + left_s / 2

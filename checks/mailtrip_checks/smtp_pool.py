@@ -88,7 +88,6 @@ class SmtpPool:
 
         Raises what keeps it from being opened; `dialogue` has the evidence either way.
         """
-        await self._gates.turn_to_send(send.via)
         if own:
             connection = await self._open(send, dialogue)
             try:

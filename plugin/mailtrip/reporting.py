@@ -99,16 +99,16 @@ class Reporting:
         total = record.channels.get(Channel.TOTAL)
         return "passed", ".", f"PASSED ({record.end}{f' in {total:.3f} s' if total is not None else ''})"
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-        left = config.stash.get(LEFT_BEHIND, None)
-        if left:
-            terminalreporter.section("mails that stay")
-            for mail in left:
-                terminalreporter.line(mail)
-
-    def pytest_unconfigure(self) -> None:
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Also after a SIGTERM, where pytest writes no summary."""
         if self._lines is not None:
             self._lines.close()
+        left = config.stash.get(LEFT_BEHIND, None)
+        if left and not self._is_worker:
+            writer = config.get_terminal_writer()
+            writer.sep("=", "mails that stay")
+            for mail in left:
+                writer.line(mail)
 
     # pytest-html. The header is made before anything is collected, and every row must fit it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from concurrent import futures
 
@@ -10,7 +11,7 @@ import pytest
 
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.live import LiveLine
-from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY
+from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
 from mailtrip.trip_file import TripItem
 from mailtrip_checks.engine import Engine
 from mailtrip_checks.identity import KEY_VARIABLE, installation_key
@@ -28,8 +29,8 @@ class Runner:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
-        session: pytest.Session = request.session
-        self._items = [item for item in session.items if isinstance(item, TripItem)]
+        self._session: pytest.Session = request.session
+        self._items = [item for item in self._session.items if isinstance(item, TripItem)]
         # None at all outside a worker of pytest-xdist.
         self._told: Mapping[str, str] | None = getattr(request.config, "workerinput", None)
         self._masker = Masker()
@@ -37,6 +38,7 @@ class Runner:
         self._engine: Engine | None = None
         self._key_is_new = False
         self._results: dict[TripItem, futures.Future[Outcome]] = {}
+        self._cancelled: list[futures.Future[Outcome]] = []
         # Asked for here, so that pytest tears the servers down after us.
         embedded = any(_is_embedded(item) for item in self._items)
         self._embedded = EmbeddedServers(request.getfixturevalue("mail_servers")) if embedded else None
@@ -61,6 +63,7 @@ class Runner:
                     self._live.update()
         except BaseException:
             self._engine.cancel(result)
+            self._cancelled.append(result)
             raise
         return result.result()
 
@@ -81,7 +84,8 @@ class Runner:
         try:
             key, self._key_is_new = installation_key(dict(os.environ))
         except OSError as error:
-            raise pytest.UsageError(f"{error}: the key that proves mails ours; set {KEY_VARIABLE} instead") from error
+            why = f"the key that proves mails ours can be neither read nor made ({error}); set {KEY_VARIABLE}"
+            pytest.exit(why, returncode=pytest.ExitCode.USAGE_ERROR)
         return key
 
     def _startable(self) -> list[TripItem]:
@@ -94,12 +98,25 @@ class Runner:
         self._results |= zip(items, engine.submit([item.trip for item in items]), strict=True)
 
     def stop(self) -> None:
-        """End what still runs; what could not be deleted is told in the terminal summary."""
-        if self._engine is not None:
-            left = [mail for outcome in self._engine.stop() for mail in outcome.left_behind]
-            if left and self._key_is_new:
-                left.append(f"this run made the key that proves them ours; where it does not last, set {KEY_VARIABLE}")
-            self._config.stash[LEFT_BEHIND] = [self._masker.mask(mail) for mail in left]
+        """End what still runs, and leave what could not be deleted for the end of the report."""
+        if self._engine is None:
+            return
+        self._engine.stop()
+        # Also of trips that had ended before their item's turn came, which under -x it never does.
+        untold = [
+            one.result() for one in (*self._cancelled, *self._results.values()) if one.done() and not one.exception()
+        ]
+        left = [mail for outcome in untold for mail in outcome.left_behind]
+        if left and self._key_is_new:
+            left.append(f"this run made the key that proves them ours; where it does not last, set {KEY_VARIABLE}")
+        told = list(dict.fromkeys(self._masker.mask(mail) for mail in left))
+        self._config.stash[LEFT_BEHIND] = told
+        if self._told is not None:
+            output: dict[str, object] = self._config.workeroutput  # type: ignore[attr-defined]  # xdist adds it
+            output[WORKER_LEFT_BEHIND] = told
+            if told and self._session.exitstatus == pytest.ExitCode.INTERRUPTED:
+                # The controller that interrupted us listens no more, but standard error is still the user's.
+                sys.__stderr__.write("\n".join(["mails that stay", *told, ""]))  # type: ignore[union-attr]
 
 
 def _is_embedded(item: TripItem) -> bool:

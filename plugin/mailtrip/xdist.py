@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import EachScheduling, LoadScopeScheduling
 
-from mailtrip.stash import SUFFIXES, WORKER_HAS_ALL, WORKER_KEY
+from mailtrip.stash import LEFT_BEHIND, SCHEDULED, SUFFIXES, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +27,25 @@ _ALL_TRIPS = "mail round trips"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """A worker is told that it may start all its trips at once, and gets the key: it may have another state folder."""
-    from mailtrip_checks.identity import installation_key
+    """A worker is told that it may start all its trips at once, and gets the key: it may have another state folder.
 
-    key = installation_key(dict(os.environ))[0].decode("utf-8", "surrogateescape")
-    node.workerinput.update({WORKER_HAS_ALL: "yes", WORKER_KEY: key})  # pyright: ignore[reportUnknownMemberType]
+    Not so one that takes the place of a worker that crashed: what that one had sent must not be sent again.
+    """
+    from mailtrip_checks.identity import known_key
+
+    told: dict[str, str] = {}
+    if not node.config.stash.get(SCHEDULED, False):
+        told[WORKER_HAS_ALL] = "yes"
+    if key := known_key(dict(os.environ)):
+        told[WORKER_KEY] = key.decode("utf-8", "surrogateescape")
+    node.workerinput.update(told)  # pyright: ignore[reportUnknownMemberType]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController, error: object | None) -> None:
+    """What a worker could not delete is told by the controller."""
+    output: dict[str, list[str]] = getattr(node, "workeroutput", {})
+    node.config.stash.setdefault(LEFT_BEHIND, []).extend(output.get(WORKER_LEFT_BEHIND, []))
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -71,6 +85,7 @@ class TripsTogether:
         """As in xdist; the first collection decides."""
         if not self._decided and any(is_trip(nodeid) for nodeid in collection):
             self._scheduler = self._by_scope()
+            self._config.stash[SCHEDULED] = True
         self._decided = True
         self._scheduler.add_node_collection(node, collection)
 

@@ -86,7 +86,7 @@ def never_comes(bench: Bench) -> Trip:
 
 def test_a_hundred_trips_are_delivered_and_their_mailbox_is_empty(bench: Bench, servers: MailServers) -> None:
     account = servers.account()
-    with engine() as one:
+    with engine(concurrency=100) as one:
         assert ends(one.submit([bench.trip(account)] * 100)) == [End.DELIVERED] * 100
         assert one.status().arrived == 100
         assert one.stop() == ()

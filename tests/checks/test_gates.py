@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.gates import Gates, Turns
-from mailtrip_checks.trips import Endpoint, Protocol, Security
+from mailtrip_checks.trips import Auth, Endpoint, Protocol, Security
 from tests.checks.manual_clock import ManualClock
 
-HOST = Endpoint("in", Protocol.IMAP, "mail.example.org", 993, Security.TLS, user="you")
+HOST = Endpoint("in", Protocol.IMAP, "mail.example.org", 993, Security.TLS, Auth.PASSWORD, user="you")
 
 
 async def hold(gates: Gates, endpoint: Endpoint, let_go: asyncio.Event, held: list[str]) -> None:
@@ -192,6 +192,15 @@ def test_after_so_many_refused_logins_in_a_row_no_more_are_tried() -> None:
         gates.check_logins(here)
     assert "login_failures" in caught.value.advice
     gates.check_logins(there)
+
+
+def test_a_connection_without_a_login_counts_as_none() -> None:
+    gates, endpoint = Gates(ManualClock()), replace(HOST, login_failures=2)
+    gates.login_was(endpoint, accepted=False)
+    gates.login_was(replace(endpoint, auth=Auth.NONE), accepted=True)
+    gates.login_was(endpoint, accepted=False)
+    with pytest.raises(Cancelled):
+        gates.check_logins(endpoint)
 
 
 def test_an_accepted_login_starts_the_count_anew() -> None:

@@ -144,20 +144,6 @@ def test_after_the_first_failure_the_rest_is_cancelled_and_cleaned_up(project: P
     assert accepted == deleted
 
 
-def test_what_cannot_be_cleaned_up_is_named(project: Project) -> None:
-    project.servers.delivery_delay_s = 60
-    project.trips(2, name="b.trip.yaml")
-    project.write(
-        "c.py", "import time\ndef test_fails(mailtrip_started=None):\n    time.sleep(0.5)\n    raise AssertionError\n"
-    )
-    project.write("a.trip.yaml", "trips: {bad: {send: {via: out, from: a@example.org, to: reject@example.test}}}\n")
-    result = project.here("a.trip.yaml", "b.trip.yaml", "c.py", "--maxfail=1", "--mailtrip-grace=0.4")
-    accepted, deleted = project.mails()
-    assert deleted == 0
-    if accepted:
-        result.stdout.fnmatch_lines(["*mails that stay*", "*INBOX of u0@example.test at 127.0.0.1*"])
-
-
 def started(project: Project, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *ALONE, *args],
@@ -180,6 +166,54 @@ def test_a_signal_stops_the_run_and_what_was_sent_is_deleted(
         output = process.communicate(timeout=30)[0]
     assert process.returncode == code, output
     assert project.mails() == (8, 8), output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_cannot_be_cleaned_up_is_named(project: Project, number: signal.Signals, workers: tuple[str, ...]) -> None:
+    project.servers.delivery_delay_s = 60
+    project.trips(2)
+    with started(project, "--mailtrip-grace=0.4", *workers) as process:
+        project.servers.ledger.wait_for("accepted", 2, timeout_s=30)
+        process.send_signal(number)
+        output = process.communicate(timeout=30)[0]
+    assert project.mails() == (2, 0)
+    assert "mails that stay" in output
+    for user in ("u0", "u1"):
+        assert f"in INBOX of {user}@example.test at 127.0.0.1: " in output
+
+
+def test_a_mail_that_stays_is_named_although_its_item_never_had_its_turn(project: Project) -> None:
+    project.write(
+        "a.trip.yaml",
+        """\
+trips:
+  slow: {timeout: 1s, send: {via: out, from: a@x.org, to: blackhole@x.org}, receive: {at: in, user: u0@example.test}}
+  fast: {timeout: 300ms, send: {via: out, from: a@x.org, to: blackhole@x.org}, receive: {at: in, user: u1@example.test}}
+""",
+    )
+    result = project.run("-x")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*mails that stay*", "*INBOX of u1@example.test at 127.0.0.1: it may still come*"])
+
+
+def test_a_key_that_can_be_neither_read_nor_made_ends_the_run_and_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAILTRIP_KEY")
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
+    project.trips(2)
+    result = project.here()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*can be neither read nor made*set MAILTRIP_KEY*"])
+    result.stdout.no_fnmatch_line("*runner.py*")
+
+
+def test_workers_without_trips_need_no_key(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAILTRIP_KEY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
+    pytester.makepyfile("def test_it(): pass")
+    pytester.runpytest_subprocess(*ALONE, "-n1").assert_outcomes(passed=1)
 
 
 def test_what_a_killed_run_left_is_removed_once_it_has_expired(project: Project, servers: MailServers) -> None:

@@ -29,6 +29,7 @@ class ImapMailbox(Mailbox):
         self._uidvalidity: int | None = None
         self._next_uid = _FROM_THE_FIRST
         self._known_at_s = 0.0
+        self._unread_left = False
         super().__init__(receive, common)
 
     @property
@@ -93,16 +94,17 @@ class ImapMailbox(Mailbox):
                 missed_at_s = waited[0].missed_at_s
                 seen_at_s = mail.told_at_s if mail.told_at_s >= missed_at_s else ended_at_s
                 found.append((mail, Bracket(missed_at_s, seen_at_s)))
+                self.transcript.note(f"found, UID {mail.uid}:\n{mail.header.decode('utf-8', 'backslashreplace')}")
         find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
-        for mail, bracket in found:
-            await self._take(mail, bracket, find)
-        # Not before: a mail that could not be fetched must be found again.
-        self._next_uid = max((mail.uid + 1 for mail in mails), default=self._next_uid)
+        missing = [mail.uid for mail, bracket in found if not await self._take(mail, bracket, find)]
+        # Not before, and not past what is missing: a mail that could not be fetched must be found again.
+        self._next_uid = min(missing, default=max((mail.uid + 1 for mail in mails), default=self._next_uid))
+        self._unread_left = bool(missing)
 
     async def _unread(self, *, thorough: bool) -> list[FetchedHeader]:
         if self.receive.search is Search.SERVER:
             return await self._search()
-        if self.session.exists_at_s <= self._known_at_s and not thorough:
+        if self.session.exists_at_s <= self._known_at_s and not thorough and not self._unread_left:
             return []
         known_at_s = self.session.exists_at_s
         mails = await self.session.uid_fetch_headers(f"{self._next_uid}:*")
@@ -118,9 +120,10 @@ class ImapMailbox(Mailbox):
                 mails += await self.session.uid_fetch_headers(",".join(map(str, uids)))
         return mails
 
-    async def _take(self, mail: FetchedHeader, bracket: Bracket, find: Stage) -> None:
+    async def _take(self, mail: FetchedHeader, bracket: Bracket, find: Stage) -> bool:
+        """Fetch the mail for who waits for it; False where it could not be fetched."""
         if not self.waiter_for(mail.header):
-            return  # another copy was there first
+            return True  # another copy was there first
         started_at_s = self.clock.now()
         whole = await self.session.uid_fetch_message(mail.uid)
         fetch = Stage(Leg.MAILBOX, "fetch", started_at_s, self.clock.now() - started_at_s)
@@ -132,6 +135,7 @@ class ImapMailbox(Mailbox):
                 now_s = self.clock.now()
                 self._doomed.append(Doomed(sighting, mail.uid, self._uidvalidity, waiter.receive, now_s, deletion))
             waiter.arrived.set_result(Arrival(sighting, bracket, whole, (find, fetch), deletion))
+        return whole is not None
 
     async def _rest(self, for_s: float | None) -> None:
         if self._wake.is_set() or (for_s is not None and (for_s <= 0 or self._told_meanwhile())):
@@ -146,7 +150,9 @@ class ImapMailbox(Mailbox):
             await self.session.noop()
 
     def _told_meanwhile(self) -> bool:
-        """Whether the server told of a mail that no look has read: IDLE would not tell of it again."""
+        """Whether the server told of a mail that a look should read now: IDLE would not tell of it again."""
+        if not any(waiter.active and not waiter.arrived.done() for waiter in self._waiters.values()):
+            return False
         return self.session.exists_at_s > self._known_at_s and self.receive.search is not Search.SERVER
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
@@ -223,7 +229,8 @@ class ImapMailbox(Mailbox):
         await self.session.uid_store_deleted(uids)
         if self.session.has("UIDPLUS"):
             await self.session.uid_expunge(uids)
-        self.transcript.note(f"removed {len(uids)} expired mails that earlier runs left")
+        done = "removed" if self.session.has("UIDPLUS") else "flagged as deleted"
+        self.transcript.note(f"{done}: {len(uids)} expired mails that earlier runs left")
 
     async def _expired(self, uids: Iterable[int]) -> list[int]:
         """Those of the UIDs under which, in the present selection, a mail of ours lies that is past its time."""

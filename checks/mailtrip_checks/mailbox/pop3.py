@@ -161,8 +161,10 @@ class Pop3Mailbox(Mailbox):
             if unique_id in self._known:
                 continue
             header = await session.top(number)
+            if header is None:
+                continue  # refused this time; the next look asks again
             looked_at.add(unique_id)
-            waited = self.waiter_for(header) if header is not None else None
+            waited = self.waiter_for(header)
             if waited and waited[0] not in [find.waiter for find in finds]:
                 finds.append(await self._retrieve(session, number, waited, started_at_s))
         return finds, looked_at

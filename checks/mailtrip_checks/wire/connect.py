@@ -3,11 +3,12 @@
 import asyncio
 import errno
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.errors import TlsFailed, Unreachable, Unresolved
@@ -46,6 +47,7 @@ class Session(Protocol):
 
 
 AnySession = TypeVar("AnySession", bound=Session)
+_Result = TypeVar("_Result")
 
 
 async def secured(
@@ -124,12 +126,41 @@ async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
         found = look_up(flags=socket.AI_NUMERICHOST)  # an address needs no resolver, and no thread to wait in
     except (OSError, UnicodeError):
         try:
-            found = await asyncio.get_running_loop().run_in_executor(None, look_up)
+            found = await _in_thread(look_up)
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a host name"
             kind = "" if endpoint.family is Family.ANY else f" {endpoint.family}"
             raise Unresolved(f"no{kind} address for {endpoint.host}: {reason}") from error
     return [(family, address) for family, _, _, _, address in found]
+
+
+async def _in_thread(call: Callable[[], _Result]) -> _Result:
+    """The call's result, from a thread of its own that nobody waits for at the end.
+
+    The loop's own executor has few threads, which a dead resolver would hold from every other trip.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_Result] = loop.create_future()
+
+    def settle(result: _Result | None, error: OSError | UnicodeError | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(_Result, result))
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = call()
+        except (OSError, UnicodeError) as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="mailtrip resolver", daemon=True).start()
+    return await future
 
 
 async def _connect(sock: socket.socket, address: _SocketAddress) -> socket.socket:

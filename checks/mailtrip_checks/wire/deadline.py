@@ -8,13 +8,15 @@ from mailtrip_checks.errors import TimedOut
 
 
 @asynccontextmanager
-async def within(clock: Clock, for_s: float, what: str) -> AsyncGenerator[None]:
+async def within(clock: Clock, for_s: float, what: str, *, spent_s: float = 0.0) -> AsyncGenerator[None]:
     """Bound the body to `for_s` seconds; past that it is cancelled, and TimedOut names `what`.
+
+    `spent_s` of them are gone already.
 
     A TimeoutError of the body's own (ETIMEDOUT from the kernel) ends the same way.
     """
     try:
-        async with clock.timeout_at(clock.now() + for_s):
+        async with clock.timeout_at(clock.now() + for_s - spent_s):
             yield
     except TimedOut:
         raise

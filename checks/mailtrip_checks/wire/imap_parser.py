@@ -15,7 +15,6 @@ from typing import TypeAlias
 LONGEST_LITERAL = 128 * 1024 * 1024  # bytes, all literals of one response together
 LONGEST_LINE = 8 * 1024 * 1024  # bytes, without literals; a SEARCH that lists a million UIDs has about as many
 DEEPEST_LIST = 50
-SHOWN_HEADER = 1_000  # characters of a header that a transcript shows
 
 # Longer than the line that a transcript keeps: it masks first and cuts then, so no half of a secret can remain.
 _SHOWN_LINE = 8_000
@@ -214,21 +213,12 @@ def _text(wire: bytes) -> str:
 
 
 def _shown(parts: tuple[bytes, ...]) -> str:
-    """How a transcript shows a response: literals by their size, and of a header its first lines."""
+    """How a transcript shows a response: literals by their size alone, for they may be of a stranger's mail."""
     shown = [_text(parts[0][:_SHOWN_LINE])]
-    for before, literal, after in zip(parts[0::2], parts[1::2], parts[2::2], strict=False):
+    for literal, after in zip(parts[1::2], parts[2::2], strict=False):
         shown.append(f"{{{len(literal)} bytes}}")
-        if b"[HEADER" in before.upper():
-            shown.append(f"\n{_first_lines(literal)}\n")
         shown.append(_text(after[:_SHOWN_LINE]))
     return "".join(shown)
-
-
-def _first_lines(header: bytes) -> str:
-    if len(header) <= SHOWN_HEADER:
-        return _text(header).rstrip()
-    # Whole lines only: half a secret at the cut would not be masked.
-    return _text(header[:SHOWN_HEADER].rpartition(b"\n")[0] + b"\n...")
 
 
 def _values(parts: tuple[bytes, ...]) -> tuple[Value, ...]:
