@@ -53,6 +53,12 @@ class LoginFailed(TripError):
     end = End.LOGIN_FAILED
 
 
+class TokenFailed(TripError):
+    """No access token could be got to log in with; no mail server was asked, so none counts it as a refused login."""
+
+    end = End.LOGIN_FAILED
+
+
 class Refused(TripError):
     """The server answered, but will not serve us: 421/554 greeting, EHLO, SELECT or EXAMINE refused."""
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 from mailtrip_checks.secrets import Secret
 
@@ -31,6 +32,7 @@ class Auth(StrEnum):
     LOGIN = "login"
     CRAM_MD5 = "cram-md5"
     APOP = "apop"
+    OAUTH2 = "oauth2"
 
 
 class Family(StrEnum):
@@ -49,6 +51,35 @@ class Trust:
     ca: Path | None = None
     fingerprint: str | None = None
     verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FixedToken:
+    """An access token as the definition gives it."""
+
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCommand:
+    """A command that prints an access token; it runs in `folder`, where the file lies that names it."""
+
+    argv: tuple[str, ...] = field(repr=False)
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """A server that grants access tokens: for the refresh token where there is one, else for the client itself."""
+
+    url: str
+    client_id: str
+    client_secret: Secret | None = None
+    refresh_token: Secret | None = None
+    scope: str | None = None
+
+
+OAuth2: TypeAlias = FixedToken | TokenCommand | TokenEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +104,20 @@ class Endpoint:
     rate_per_s: float | None = None
     login_failures: int = 10
     embedded: bool = False
+    oauth2: OAuth2 | None = None
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What nobody may see of it."""
+        found = [self.password]
+        match self.oauth2:
+            case FixedToken(token):
+                found.append(token)
+            case TokenEndpoint(client_secret=client_secret, refresh_token=refresh_token):
+                found += client_secret, refresh_token
+            case _:
+                pass
+        return tuple(secret for secret in found if secret is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,4 +56,4 @@ class World:
 def _secrets(trip: Trip) -> tuple[Secret, ...]:
     legs = [trip.send.via] if trip.send else []
     legs += [trip.receive.at] if trip.receive else []
-    return (*trip.secrets, *(leg.password for leg in legs if leg.password is not None))
+    return (*trip.secrets, *(secret for leg in legs for secret in leg.secrets))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailtrip_checks.secrets import Secret
-from mailtrip_checks.trips import Auth, Endpoint, Protocol, Security, Trust
+from mailtrip_checks.trips import Auth, Endpoint, FixedToken, OAuth2, Protocol, Security, Trust
 
 if TYPE_CHECKING:
     from mailtrip_fixtures.servers import MailServers
@@ -25,7 +25,10 @@ class EmbeddedServers:
         """The endpoint as it really is. A missing account is made, with the password that the definition gives."""
         given = endpoint.password.reveal() if endpoint.password else None
         password = endpoint.password
-        if address and endpoint.auth is not Auth.NONE:
+        oauth2 = endpoint.oauth2
+        if address and endpoint.auth is Auth.OAUTH2:
+            oauth2 = self._token_source(endpoint, address)
+        elif address and endpoint.auth is not Auth.NONE:
             # Where the account stands already, a password that the definition gives is tried as it is.
             with suppress(ValueError):
                 self._servers.account(address, given)
@@ -35,8 +38,21 @@ class EmbeddedServers:
             host=self._servers.host,
             port=self._port(endpoint),
             password=password,
+            oauth2=oauth2,
             trust=Trust(ca=self._servers.ca_file),
         )
+
+    def _token_source(self, endpoint: Endpoint, address: str) -> OAuth2:
+        """The definition's, whatever token it gives; else a token of the account's own."""
+        match endpoint.oauth2:
+            case None:
+                return FixedToken(Secret(self._servers.account(address).token))
+            case FixedToken(token) as fixed:
+                self._servers.accepts_token(address, token.reveal())
+                return fixed
+            case source:
+                self._servers.accepts_token(address)
+                return source
 
     def _port(self, endpoint: Endpoint) -> int:
         ports = self._servers.ports

@@ -57,7 +57,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
     receive = _receive(keys, subject, endpoints, recipient) if keys.receive else None
     _check_together(keys, receive, subject)
     expect = _expect(keys, source, subject)
-    secrets = [leg.password for leg in (send and send.via, receive and receive.at) if leg and leg.password]
+    secrets = [secret for leg in (send and send.via, receive and receive.at) if leg for secret in leg.secrets]
     return Trip(
         id=str(source.id),
         path=source.mark.path,

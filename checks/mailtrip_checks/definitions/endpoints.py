@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
+from mailtrip_checks.definitions.oauth2 import implied, token_source
 from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, as_mapping
 from mailtrip_checks.definitions.references import References
 from mailtrip_checks.definitions.scalars import shown
@@ -19,9 +20,9 @@ _PORTS: Final = {
 }
 _TLS_PORTS: Final = frozenset({465, 993, 995})
 _AUTHS: Final = {
-    Protocol.SMTP: (Auth.NONE, Auth.PLAIN, Auth.LOGIN, Auth.CRAM_MD5),
-    Protocol.IMAP: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN),
-    Protocol.POP3: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN, Auth.APOP),
+    Protocol.SMTP: (Auth.NONE, Auth.PLAIN, Auth.LOGIN, Auth.CRAM_MD5, Auth.OAUTH2),
+    Protocol.IMAP: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN, Auth.OAUTH2),
+    Protocol.POP3: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN, Auth.APOP, Auth.OAUTH2),
 }
 _VIA: Final = ("send", "via")
 _AT: Final = ("receive", "at")
@@ -132,8 +133,9 @@ def _endpoint(
     if not server.subject.has("host"):
         server.subject.add((), "has no host; write `host: mail.example.com`")
     auth = _auth(server, leg, protocol, trip)
-    password = None if auth is Auth.NONE else leg.password or keys.password
-    security = _security(keys, uses_password=password is not None)
+    password = None if auth in {Auth.NONE, Auth.OAUTH2} else leg.password or keys.password
+    oauth2 = token_source(leg, _leg_of(leg), trip, keys, server.subject) if auth is Auth.OAUTH2 else None
+    security = _security(keys, has_secret=password is not None or auth is Auth.OAUTH2)
     port = 0 if embedded else keys.port or _PORTS[protocol][security in {Security.TLS, Security.TLS_IF_AVAILABLE}]
     if keys.security is None and port in _TLS_PORTS:
         what = f"{port} is for TLS from the first byte; write `security: tls` too, or a URL such as imaps://"
@@ -149,6 +151,7 @@ def _endpoint(
         auth=auth,
         user=_user(server, leg, auth, recipient, trip),
         password=password,
+        oauth2=oauth2,
         trust=_trust(server),
         family=keys.family or _DEFAULT.family,
         connections_per_host=connections.host or _DEFAULT.connections_per_host,
@@ -175,7 +178,7 @@ def _auth(server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, trip
     """How to log in: what is said, else the best there is where a password is, or a mailbox is to be opened."""
     way = _leg_of(leg)
     has_password = leg.password is not None or server.keys.password is not None
-    auth = leg.auth or server.keys.auth
+    auth = leg.auth or server.keys.auth or implied(trip, way, server.subject)
     if auth is None and protocol is Protocol.SMTP:
         return Auth.PLAIN if has_password else Auth.NONE
     auth = auth or Auth.PASSWORD
@@ -185,17 +188,17 @@ def _auth(server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, trip
             trip.add((way, "auth"), what)
         else:
             server.subject.add(("auth",), what)
-    elif auth is Auth.NONE or server.keys.host == EMBEDDED:
+    elif auth in {Auth.NONE, Auth.OAUTH2} or server.keys.host == EMBEDDED:
         pass
     elif not trip.has(way, "password") and not server.subject.has("password"):
         trip.add((way,), 'has no password; write `password: "${env:NAME}"` here or under its server')
     return auth
 
 
-def _security(keys: ServerKeys, *, uses_password: bool) -> Security:
+def _security(keys: ServerKeys, *, has_secret: bool) -> Security:
     if keys.security is not None:
         return keys.security
-    if uses_password and keys.host != EMBEDDED:
+    if has_secret and keys.host != EMBEDDED:
         return Security.STARTTLS
     return Security.STARTTLS_IF_AVAILABLE
 

@@ -18,6 +18,7 @@ from mailtrip_checks.definitions.tree import Items, Map, Text, Tree, is_file, re
 _MOST_ROWS: Final = 100_000
 _NO_COLUMNS: Final[list[str]] = []
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
+_SECRET_KEYS: Final = ("password", "token", "client_secret", "refresh_token")
 _READ: Final = re.compile(r"\$\{matrix\.([^${}:]+)")
 
 
@@ -61,11 +62,11 @@ def cells_read(tree: Tree) -> frozenset[str]:
 
 
 def secret_cells(*trees: Tree) -> frozenset[str]:
-    """The cells that a password anywhere inside reads."""
+    """The cells that a password, token or other secret anywhere inside reads."""
     found: frozenset[str] = frozenset()
     for tree in trees:
         if isinstance(tree, Map):
-            found |= cells_read(tree.get("password"))
+            found |= frozenset(cell for key in _SECRET_KEYS for cell in cells_read(tree.get(key)))
             found |= secret_cells(*tree.values())
     return found
 

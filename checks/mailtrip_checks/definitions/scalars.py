@@ -26,6 +26,11 @@ _ADDRESS: Final = re.compile(
 )
 _HOST: Final = re.compile(r"[^\s/@:\[\]?#%\\\x00-\x1f\x7f]+|[0-9a-fA-F:.]+(?:%[\w.-]+)?")
 _FINGERPRINT: Final = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE)
+_TOKEN_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:]+\]|[^\s/@:?#\[\]\x00-\x1f\x7f]+)(?::\d{1,5})?(?:[/?][!-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _TAG: Final = re.compile(r"[a-z][a-z0-9-]*")
 _SHOWN: Final = 60
@@ -180,6 +185,17 @@ def host(value: object) -> str:
     found = text(value)
     if not _HOST.fullmatch(found):
         raise ValueError(f"{shown(found)} is no host; write a name or an address only, the port under `port`")
+    return str(found)
+
+
+def token_url(value: object) -> str:
+    """Where tokens are granted: https, or http within this machine, without user or password in it."""
+    found = text(value)
+    match = _TOKEN_URL.fullmatch(found)
+    if match is None:
+        raise ValueError("is no token endpoint; write a URL such as https://login.example.com/token")
+    if match["scheme"].lower() == "http" and match["host"].lower() not in _LOOPBACK:
+        raise ValueError("would send secrets in plain text; write https://")
     return str(found)
 
 

@@ -66,6 +66,15 @@ def _delete(value: object) -> trips.Delete:
     return trips.Delete(wanted=scalars.boolean(value))
 
 
+def _token_command(value: object) -> trips.TokenCommand:
+    if not isinstance(value, Items) or not value:
+        raise ValueError("is no command; write its words as a list, as in [./get-token, --account, probe]")
+    argv = tuple(map(scalars.plain, value))
+    if not argv[0].strip() or any("\0" in word for word in argv):
+        raise ValueError("has no program in front, or holds a NUL; write [program, argument]")
+    return trips.TokenCommand(argv, value.at.path.parent)
+
+
 def _reply(value: object) -> tuple[str, re.Pattern[str]]:
     """As written, and the expression that a reply such as `550 5.7.1 No` must fit."""
     found = scalars.text(value)
@@ -113,7 +122,7 @@ Address: TypeAlias = Annotated[str, PlainValidator(scalars.address)]
 Count: TypeAlias = Annotated[int, PlainValidator(scalars.whole(1, 100_000))]
 File: TypeAlias = Annotated[Path, PlainValidator(scalars.file_path)]
 Password: TypeAlias = Annotated[Secret, PlainValidator(scalars.secret)]
-Login: TypeAlias = Annotated[trips.Auth, PlainValidator(scalars.word(trips.Auth, not_yet=frozenset({"oauth2"})))]
+Login: TypeAlias = Annotated[trips.Auth, PlainValidator(scalars.word(trips.Auth))]
 Place: TypeAlias = Annotated[Text | Map, PlainValidator(_place)]
 RawMap: TypeAlias = Annotated[Map, PlainValidator(_raw_map)]
 
@@ -130,8 +139,18 @@ class ConnectionsKeys(Keys):
     user: Count | None = None
 
 
+class OAuth2Keys(Keys):
+    token: Password | None = None
+    token_command: Annotated[trips.TokenCommand, PlainValidator(_token_command)] | None = None
+    token_url: Annotated[str, PlainValidator(scalars.token_url)] | None = None
+    client_id: Filled | None = None
+    client_secret: Password | None = None
+    refresh_token: Password | None = None
+    scope: Filled | None = None
+
+
 class ServerKeys(Keys):
-    not_yet = frozenset({"oauth2", "provider", "dns", "command", "accept"})
+    not_yet = frozenset({"provider", "dns", "command", "accept"})
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
@@ -139,6 +158,7 @@ class ServerKeys(Keys):
     user: Filled | None = None
     password: Password | None = None
     auth: Login | None = None
+    oauth2: OAuth2Keys | None = None
     ca: File | None = None
     fingerprint: Annotated[str, PlainValidator(scalars.fingerprint)] | None = None
     verify: Boolean | None = None
@@ -155,7 +175,7 @@ class AttachmentKeys(Keys):
 
 
 class SendKeys(Keys):
-    not_yet = frozenset({"oauth2", "raw", "retry_deferred", "bounces"})
+    not_yet = frozenset({"raw", "retry_deferred", "bounces"})
     via: Place | None = None
     sender: Address | None = Field(default=None, alias="from")
     to: Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)] | None = None
@@ -167,6 +187,7 @@ class SendKeys(Keys):
     html: Plain | None = None
     attachments: tuple[AttachmentKeys, ...] | None = None
     auth: Login | None = None
+    oauth2: OAuth2Keys | None = None
     user: Filled | None = None
     password: Password | None = None
     until: Annotated[trips.Until, PlainValidator(scalars.word(trips.Until))] | None = None
@@ -174,11 +195,12 @@ class SendKeys(Keys):
 
 
 class ReceiveKeys(Keys):
-    not_yet = frozenset({"oauth2", "also"})
+    not_yet = frozenset({"also"})
     at: Place | None = None
     mailbox: Filled | None = None
     mailbox_is_dedicated: Boolean | None = None
     auth: Login | None = None
+    oauth2: OAuth2Keys | None = None
     user: Filled | None = None
     password: Password | None = None
     search: Annotated[trips.Search, PlainValidator(scalars.word(trips.Search))] | None = None

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, cast
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.errors import TlsFailed, Unreachable, Unresolved
 from mailtrip_checks.secrets import Masker
+from mailtrip_checks.tokens import Tokens
 from mailtrip_checks.trips import Endpoint, Family, Security
 from mailtrip_checks.wire.tls import TlsContexts, TlsNotOffered
 from mailtrip_checks.wire.transcript import Stages, Transcript
@@ -29,6 +30,7 @@ class Network:
     clock: Clock
     masker: Masker = field(default_factory=Masker)
     contexts: TlsContexts = field(default_factory=TlsContexts)
+    tokens: Tokens = field(default_factory=Tokens)
 
 
 class StarttlsRefused(TlsFailed):

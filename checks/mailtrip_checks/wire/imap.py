@@ -14,6 +14,7 @@ from mailtrip_checks.wire.imap_dialogue import Answer, CommandRefused, Dialogue
 from mailtrip_checks.wire.imap_idle import idle
 from mailtrip_checks.wire.imap_login import log_in
 from mailtrip_checks.wire.imap_parser import Condition, Fetched, as_number, fetched
+from mailtrip_checks.wire.sasl_oauth import hold_token
 from mailtrip_checks.wire.stream import open_stream
 from mailtrip_checks.wire.transcript import Stages, Transcript
 
@@ -73,8 +74,10 @@ class ImapSession:
     ) -> "ImapSession":
         """Connect, secure and log in by the endpoint; stages `resolve`, `connect`, `tls`, `login`.
 
-        Raises Unresolved, Unreachable, TimedOut, TlsFailed, Refused, LoginFailed, ProtocolError.
+        Raises Unresolved, Unreachable, TimedOut, TlsFailed, Refused, LoginFailed, TokenFailed, ProtocolError.
         """
+
+        token = await hold_token(endpoint, network, stages)
 
         async def dial(tls: bool) -> ImapSession:
             dialogue = await _dial(endpoint, network, step_timeout_s, stages, transcript, tls=tls)
@@ -91,7 +94,7 @@ class ImapSession:
         try:
             if endpoint.auth is not Auth.NONE:
                 with stages.of("login"):
-                    await session._log_in()
+                    await session._log_in(token)
         except BaseException:
             await session.close()
             raise
@@ -281,11 +284,11 @@ class ImapSession:
 
     # The login.
 
-    async def _log_in(self) -> None:
+    async def _log_in(self, token: str) -> None:
         if self._preauthenticated:
             return
         before = await self._capabilities()
-        await log_in(self._dialogue, self._endpoint, before)
+        await log_in(self._dialogue, self._endpoint, before, token)
         if self._dialogue.capabilities is before:
             # The server did not say by itself what it has now, which is more than before.
             self._dialogue.capabilities = None

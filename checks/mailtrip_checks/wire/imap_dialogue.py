@@ -52,6 +52,7 @@ class Dialogue:
 
     def __init__(self, stream: Stream, network: Network, step_timeout_s: float) -> None:
         self.stream = stream
+        self.network = network
         self.broken = False
         self.capabilities: frozenset[str] | None = None
         self.exists = 0

@@ -8,9 +8,10 @@ from typing import Never
 
 from mailtrip_checks.errors import LoginFailed
 from mailtrip_checks.trips import Auth, Endpoint
+from mailtrip_checks.wire import sasl_oauth
 from mailtrip_checks.wire.imap_command import Part, astring, encode
 from mailtrip_checks.wire.imap_dialogue import Answer, Dialogue
-from mailtrip_checks.wire.imap_parser import Status
+from mailtrip_checks.wire.imap_parser import Condition, Continuation, Data, Status
 
 # What a refusal's response code means (RFC 5530 §3).
 _ADVICE_BY_CODE = {
@@ -20,12 +21,18 @@ _ADVICE_BY_CODE = {
     "AUTHORIZATIONFAILED": "The password is right, but this user may not use the mailbox.",
     "CONTACTADMIN": "The server asks to contact its administrator.",
 }
+_TOKEN_ADVICE_BY_CODE = {code: _ADVICE_BY_CODE[code] for code in ("UNAVAILABLE", "PRIVACYREQUIRED", "CONTACTADMIN")}
 _TLS_FIRST = "Use `security: starttls` or `security: tls`."
 _LOCKED_AUTH = "Write `auth: password` or `auth: plain`."
 
 
-async def log_in(dialogue: Dialogue, endpoint: Endpoint, capabilities: frozenset[str]) -> None:
-    """Log in by `endpoint.auth`; raises LoginFailed with the server's text, or saying what the server lacks."""
+async def log_in(dialogue: Dialogue, endpoint: Endpoint, capabilities: frozenset[str], token: str = "") -> None:
+    """Log in by `endpoint.auth`, with OAuth 2 by the token; raises LoginFailed with the server's text, or saying what
+    the server lacks.
+    """
+    if endpoint.auth is Auth.OAUTH2:
+        await _log_in_by_token(dialogue, endpoint, capabilities, token)
+        return
     user = endpoint.user
     password = endpoint.password.reveal() if endpoint.password is not None else ""
     octets = _octets(user), _octets(password)
@@ -36,6 +43,54 @@ async def log_in(dialogue: Dialogue, endpoint: Endpoint, capabilities: frozenset
         answer = await dialogue.command("logging in", *parts, shown=f"LOGIN {user} ***")
     if not answer.ok:
         raise _refusal(dialogue, user, answer.final)
+
+
+async def _log_in_by_token(dialogue: Dialogue, endpoint: Endpoint, capabilities: frozenset[str], token: str) -> None:
+    offered = [word.removeprefix("AUTH=") for word in capabilities if word.startswith("AUTH=")]
+    mechanism = sasl_oauth.preferred(offered)
+    if mechanism is None:
+        advice = "Choose another `auth`; the server may offer OAuth 2 only where its administrator allows it."
+        _lacks(dialogue, " or ".join(sasl_oauth.Mechanism), capabilities, advice)
+    final, challenge = await _exchange(
+        dialogue, mechanism, sasl_oauth.response(mechanism, endpoint, token), at_once="SASL-IR" in capabilities
+    )
+    if final.condition is not Condition.OK:
+        dialogue.network.tokens.refused(token)
+        reply = dialogue.masked(final.text)
+        error = sasl_oauth.refusal(
+            mechanism, endpoint, token, dialogue.network, host=dialogue.stream.host, challenge=challenge, reply=reply
+        )
+        error.advice = _TOKEN_ADVICE_BY_CODE.get(final.code, error.advice)
+        raise error
+
+
+async def _exchange(
+    dialogue: Dialogue, mechanism: sasl_oauth.Mechanism, response: str, *, at_once: bool
+) -> tuple[Status, str]:
+    """AUTHENTICATE to its end, with the response in the command where it may be (SASL-IR, RFC 4959).
+
+    The second value is the challenge that came after the response, or nothing: why the server refuses.
+    """
+    doing, tag = "logging in", dialogue.new_tag()
+    command = f"{tag} AUTHENTICATE {mechanism}"
+    waiting, challenge = not at_once, ""
+    async with dialogue.step(doing):
+        line = command if waiting else f"{command} {response}"
+        dialogue.send(f"{line}\r\n".encode("ascii"), command if waiting else f"{command} ***")
+        while True:
+            await dialogue.stream.drain()
+            match await dialogue.next(doing):
+                case Continuation() if waiting:
+                    waiting = False
+                    dialogue.send(f"{response}\r\n".encode("ascii"), "***")
+                case Continuation(text=text):
+                    challenge = text
+                    dialogue.send(f"{sasl_oauth.last_word(mechanism)}\r\n".encode("ascii"), "***")
+                case Status(tag=str()) as final:
+                    dialogue.check_tag(doing, tag, final)
+                    return final, challenge
+                case Status() | Data():
+                    pass
 
 
 def _uses_plain(dialogue: Dialogue, endpoint: Endpoint, capabilities: frozenset[str], *, is_ascii: bool) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Coroutine
 
 from mailtrip_checks.errors import LoginFailed, ProtocolError, Refused, TripError
 from mailtrip_checks.trips import Auth, Endpoint
+from mailtrip_checks.wire import sasl_oauth
 from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.login import credentials, other_user, sasl_plain, wire_bytes
 from mailtrip_checks.wire.pop3_dialogue import Dialogue
 from mailtrip_checks.wire.pop3_parser import Answer, Status, shown
+from mailtrip_checks.wire.sasl_oauth import hold_token
 from mailtrip_checks.wire.stream import open_stream
 from mailtrip_checks.wire.transcript import Stages, Transcript
 
@@ -59,9 +61,11 @@ class Pop3Session:
     ) -> "Pop3Session":
         """Connect by the security mode and log in by `endpoint.auth`; stages resolve, connect, tls, login.
 
-        Raises Unresolved, Unreachable, TimedOut, TlsFailed, Refused (MaildropBusy, LoginTooSoon), LoginFailed and
-        ProtocolError.
+        Raises Unresolved, Unreachable, TimedOut, TlsFailed, Refused (MaildropBusy, LoginTooSoon), LoginFailed,
+        TokenFailed and ProtocolError.
         """
+
+        token = await hold_token(endpoint, network, stages)
 
         async def dial(tls: bool) -> Pop3Session:
             async with within(network.clock, step_timeout_s, f"connecting to {endpoint.host}:{endpoint.port}"):
@@ -71,7 +75,7 @@ class Pop3Session:
             return session
 
         session = await secured(endpoint, dial, warn)
-        await session._or_close(session._log_in(endpoint))
+        await session._or_close(session._log_in(endpoint, token))
         return session
 
     @property
@@ -173,7 +177,7 @@ class Pop3Session:
             self._capabilities = {first.upper(): tuple(rest) for first, *rest in filter(None, words)}
         return self._capabilities
 
-    async def _log_in(self, endpoint: Endpoint) -> None:
+    async def _log_in(self, endpoint: Endpoint, token: str) -> None:
         if endpoint.auth is Auth.NONE:
             return
         user, password = credentials(endpoint)
@@ -182,6 +186,8 @@ class Pop3Session:
             match endpoint.auth:
                 case Auth.APOP:
                     await self._apop(user, password)
+                case Auth.OAUTH2:
+                    await self._auth_by_token(endpoint, token)
                 case Auth.PLAIN:
                     await self._auth_plain(user, password)
                 # A server that lists neither, or has no CAPA, is simply asked: it refuses USER before PASS is sent.
@@ -215,6 +221,39 @@ class Pop3Session:
         if answer.status is not Status.MORE:
             raise self._login_failed(user, answer)
         await self._login_step(user, response, show="***")
+
+    async def _auth_by_token(self, endpoint: Endpoint, token: str) -> None:
+        offered = (await self._capable()).get("SASL", ())
+        mechanism = sasl_oauth.preferred(offered)
+        if mechanism is None:
+            names, listed = " or ".join(sasl_oauth.Mechanism), ", ".join(offered) or "no SASL at all"
+            advice = "Choose another `auth`; the server may offer OAuth 2 only under TLS."
+            raise LoginFailed(f"{self.host} does not offer AUTH {names}; it offers {listed}", advice=advice)
+        answer, challenge = await self._sasl(mechanism, sasl_oauth.response(mechanism, endpoint, token))
+        if answer.ok:
+            return
+        error = self._login_failed(endpoint.user, answer)
+        if isinstance(error, LoginFailed):
+            network = self._dialogue.network
+            network.tokens.refused(token)
+            error = sasl_oauth.refusal(
+                mechanism, endpoint, token, network, host=self.host, challenge=challenge, reply=error.reply
+            )
+        raise error
+
+    async def _sasl(self, mechanism: sasl_oauth.Mechanism, response: str) -> tuple[Answer, str]:
+        """AUTH to its end, and the challenge that came after the response, or nothing: why the server refuses."""
+        command, challenge = f"AUTH {mechanism}", ""
+        if len(f"{command} {response}\r\n") <= _LONGEST_COMMAND_BYTES:
+            answer = await self._dialogue.ask(f"{command} {response}", show=f"{command} ***")
+        else:
+            answer = await self._dialogue.ask(command)
+            if answer.status is Status.MORE:
+                answer = await self._dialogue.ask(response, show="***")
+        if answer.status is Status.MORE:
+            challenge = answer.text
+            answer = await self._dialogue.ask(sasl_oauth.last_word(mechanism), show="***")
+        return answer, challenge
 
     async def _login_step(self, user: str, line: str, *, show: str | None = None) -> None:
         answer = await self._dialogue.ask(line, show=show)

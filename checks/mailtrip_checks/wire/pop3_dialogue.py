@@ -19,7 +19,7 @@ class Dialogue:
         self.stream = stream
         self.host = stream.host
         self.broken = False
-        self._network = network
+        self.network = network
         self._step_timeout_s = step_timeout_s
         self._parser = AnswerParser()
 
@@ -49,7 +49,7 @@ class Dialogue:
         """The handshake after the server's +OK to STLS; raises TlsFailed."""
         self._nothing_unasked(TlsFailed, "in plain text behind its answer to STLS; somebody may have injected it")
         self.broken = True
-        async with within(self._network.clock, self._step_timeout_s, f"TLS handshake with {self.host}"):
+        async with within(self.network.clock, self._step_timeout_s, f"TLS handshake with {self.host}"):
             await self.stream.start_tls()
         self.broken = False
 
@@ -67,7 +67,7 @@ class Dialogue:
         transcript = self.stream.transcript
         self.broken = True
         try:
-            async with within(self._network.clock, self._step_timeout_s, f"{step} at {self.host}"):
+            async with within(self.network.clock, self._step_timeout_s, f"{step} at {self.host}"):
                 while (answer := self._parser.take(multiline=multiline)) is None:
                     chunk = await self.stream.read()
                     if not chunk.data:
@@ -84,7 +84,7 @@ class Dialogue:
 
     async def _drained(self, step: str) -> None:
         self.broken = True
-        async with within(self._network.clock, self._step_timeout_s, f"{step} at {self.host}"):
+        async with within(self.network.clock, self._step_timeout_s, f"{step} at {self.host}"):
             await self.stream.drain()
         self.broken = False
 
@@ -103,7 +103,7 @@ class Dialogue:
         return ProtocolError(f"{self.host} closed the connection at {step}", reply=held)
 
     def _masked(self, text: str) -> str:
-        return self._network.masker.mask(text)
+        return self.network.masker.mask(text)
 
 
 def _name(line: str) -> str:

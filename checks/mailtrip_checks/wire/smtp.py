@@ -12,6 +12,7 @@ from mailtrip_checks.outcome import Reply, Stage
 from mailtrip_checks.trips import Auth, Endpoint, Until
 from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
 from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.sasl_oauth import hold_token
 from mailtrip_checks.wire.smtp_dialogue import GREETING, Answer, Dialogue
 from mailtrip_checks.wire.smtp_login import log_in
 from mailtrip_checks.wire.stream import open_stream
@@ -76,8 +77,10 @@ class SmtpSession:
         """Connect by the security mode, say EHLO (HELO where that is all the server knows) and log in.
 
         Stages resolve, connect, tls, login. Not bounded in time: the caller bounds the whole leg. Raises Unresolved,
-        Unreachable, TlsFailed, Refused, LoginFailed, ProtocolError.
+        Unreachable, TlsFailed, Refused, LoginFailed, TokenFailed, ProtocolError.
         """
+
+        token = await hold_token(endpoint, network, stages)
 
         async def dial(tls: bool) -> SmtpSession:
             stream = await open_stream(endpoint, network, stages, transcript, tls=tls)
@@ -87,7 +90,7 @@ class SmtpSession:
             return session
 
         session = await secured(endpoint, dial, warn)
-        await session._or_close(session._begin(endpoint))
+        await session._or_close(session._begin(endpoint, token))
         return session
 
     @property
@@ -130,13 +133,13 @@ class SmtpSession:
             if not answer.good:
                 raise ProtocolError(f"{self.host} greeted with what is no SMTP greeting", reply=answer.text)
 
-    async def _begin(self, endpoint: Endpoint) -> None:
+    async def _begin(self, endpoint: Endpoint, token: str) -> None:
         if self._client.is_ehlo_or_helo_needed:
             with self._stages.of("connect"):
                 await self._hello()
         if endpoint.auth is not Auth.NONE:
             with self._stages.of("login"):
-                await log_in(self._dialogue, endpoint)
+                await log_in(self._dialogue, endpoint, token)
 
     async def _hello(self) -> None:
         answer = await self._ehlo()

@@ -42,7 +42,7 @@ class Dialogue:
         self.host = bridge.stream.host
         self.transcript = bridge.stream.transcript
         self.broken = False
-        self._network = network
+        self.network = network
 
     @staticmethod
     async def open(stream: Stream, network: Network) -> "Dialogue":
@@ -111,7 +111,7 @@ class Dialogue:
         self.broken = True
         if unasked := self.bridge.unasked:
             what = f"{self.host} sent plain text behind its answer to STARTTLS; somebody may have injected it"
-            raise TlsFailed(what, reply=self._network.masker.mask(unasked))
+            raise TlsFailed(what, reply=self.network.masker.mask(unasked))
         await self.bridge.stream.start_tls()
         self.broken = False
 
@@ -120,7 +120,7 @@ class Dialogue:
         try:
             if self.usable:
                 with suppress(TripError):
-                    async with within(self._network.clock, _FAREWELL_S, "QUIT"):
+                    async with within(self.network.clock, _FAREWELL_S, "QUIT"):
                         await self.ask("QUIT", self.client.quit)
         finally:
             await self.close()
@@ -135,14 +135,14 @@ class Dialogue:
 
     def _nothing_unasked(self) -> None:
         # It would be taken for the answer to this step: a late 250 for a mail.
-        unasked = self._network.masker.mask(self.bridge.unasked)
+        unasked = self.network.masker.mask(self.bridge.unasked)
         if unasked.startswith(f"{_CLOSING}"):
             raise Refused(f"{self.host} ended the session", reply=unasked)
         if unasked:
             raise ProtocolError(f"{self.host} sent something without being asked", reply=unasked)
 
     def _closed(self, step: str) -> TripError:
-        begun = self._network.masker.mask(self.bridge.unasked)
+        begun = self.network.masker.mask(self.bridge.unasked)
         if step == GREETING and not begun:
             return Unreachable(f"{self.host} closed the connection before a greeting")
         return ProtocolError(f"{self.host} closed the connection at {step}", reply=begun)
@@ -150,4 +150,4 @@ class Dialogue:
     def _shown(self, code: int, text: str) -> str:
         clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         said = " ".join(clean.split("\n")).strip()
-        return self._network.masker.mask(f"{code} {said}".strip() if code > 0 else said)
+        return self.network.masker.mask(f"{code} {said}".strip() if code > 0 else said)

@@ -183,21 +183,61 @@ TRIPS = {
         "{send: {via: {host: h, port: 465}, from: a@x, to: b@x}}",
         "2:37: send.via.port: 465 is for TLS from the first byte; write `security: tls` too",
     ),
-    "oauth2": (
+    "oauth2 without a source": (
         "{receive: {at: embedded, user: u, oauth2: {}}}",
-        "2:42: receive.oauth2: is not supported yet; leave it out",
+        "2:42: receive.oauth2: names no source of a token; write",
     ),
-    "auth oauth2": (
-        "{receive: {at: embedded, user: u, auth: oauth2}}",
-        "2:48: receive.auth: `oauth2` is not supported yet; write",
+    "oauth2 with two sources": (
+        "{receive: {at: embedded, user: u, oauth2: {token: t, token_command: [x]}}}",
+        "2:61: receive.oauth2.token_command: stands beside `token`, but there is one source",
+    ),
+    "oauth2 with a token and a scope": (
+        "{receive: {at: embedded, user: u, oauth2: {token: t, scope: mail}}}",
+        "2:61: receive.oauth2.scope: says something only beside `token_url`; leave it out",
+    ),
+    "oauth2 with an address that is no URL": (
+        "{receive: {at: embedded, user: u, oauth2: {token_url: login.example.com, client_id: c, refresh_token: r}}}",
+        "2:62: receive.oauth2.token_url: is no token endpoint; write a URL such as https://",
+    ),
+    "oauth2 with a password in its address": (
+        "{receive: {at: embedded, user: u, oauth2: {token_url: 'https://a:b@c', client_id: c, refresh_token: r}}}",
+        "2:62: receive.oauth2.token_url: is no token endpoint; write a URL such as https://",
+    ),
+    "oauth2 in plain text": (
+        "{receive: {at: embedded, user: u, oauth2: {token_url: 'http://l.example', client_id: c, refresh_token: r}}}",
+        "2:62: receive.oauth2.token_url: would send secrets in plain text; write https://",
+    ),
+    "oauth2 without a client": (
+        "{receive: {at: embedded, user: u, oauth2: {token_url: 'https://login.example', refresh_token: r}}}",
+        "2:50: receive.oauth2: has no `client_id`, which every token endpoint wants; write it",
+    ),
+    "oauth2 without a grant": (
+        "{receive: {at: embedded, user: u, oauth2: {token_url: 'https://login.example', client_id: c}}}",
+        "2:50: receive.oauth2: has nothing that grants a token; write `refresh_token`, or `client_secret`",
+    ),
+    "oauth2 with a command that is a text": (
+        "{receive: {at: embedded, user: u, oauth2: {token_command: get token}}}",
+        "2:66: receive.oauth2.token_command: is no command; write its words as a list",
+    ),
+    "oauth2 with a command without a program": (
+        "{receive: {at: embedded, user: u, oauth2: {token_command: ['']}}}",
+        "2:66: receive.oauth2.token_command: has no program in front",
+    ),
+    "auth oauth2 without oauth2": (
+        "{receive: {at: 'imaps://h', user: u, auth: oauth2}}",
+        "2:18: receive: has `auth: oauth2` but no token; write `oauth2:",
+    ),
+    "oauth2 and a password": (
+        "{receive: {at: 'imaps://h', user: u, oauth2: {token: t}, password: p}}",
+        "2:45: receive.oauth2: stands beside `password`; say by `auth: oauth2` or `auth: password`",
     ),
     "auth of another protocol": (
         "{receive: {at: embedded, user: u, auth: apop}}",
-        "2:48: receive.auth: apop is no way to log in to imap; write none, password or plain",
+        "2:48: receive.auth: apop is no way to log in to imap; write none, password, plain or oauth2",
     ),
     "a server's auth of another": (
         "{receive: {at: {protocol: imap, host: h, auth: login, user: u, password: p}}}",
-        "2:55: receive.at.auth: login is no way to log in to imap; write none, password or plain",
+        "2:55: receive.at.auth: login is no way to log in to imap; write none, password, plain or oauth2",
     ),
     "no password": (
         '{receive: {at: "imaps://u@h"}}',
@@ -446,7 +486,7 @@ def test_a_later_key_is_refused_and_not_ignored(folder: Folder, key: str) -> Non
     assert complaint == f"a.trip.yaml:4:5: {key}: is not supported yet; leave it out"
 
 
-@pytest.mark.parametrize("key", ["oauth2", "provider", "dns", "command", "accept"])
+@pytest.mark.parametrize("key", ["provider", "dns", "command", "accept"])
 def test_a_later_key_of_a_server_is_refused(folder: Folder, key: str) -> None:
     complaint = folder.complaint(f"servers:\n  a:\n    host: h\n    {key}: x\n{OK}")
     assert complaint == f"a.trip.yaml:4:5: servers.a.{key}: is not supported yet; leave it out"
