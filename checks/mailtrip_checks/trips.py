@@ -10,6 +10,7 @@ from mailtrip_checks.secrets import Secret
 
 class Protocol(StrEnum):
     SMTP = "smtp"
+    SENDMAIL = "sendmail"
     IMAP = "imap"
     POP3 = "pop3"
 
@@ -55,7 +56,9 @@ class Trust:
 class Endpoint:
     """A server, and how to use it. `name` is how the definition calls it, never with a password in it.
 
-    `embedded` says that host, port and trust are filled in when the in-process servers run.
+    `embedded` says that host, port and trust are filled in when the in-process servers run; `mx` that `host` is the
+    recipient's domain, whose MX records are asked for at the resolver `dns` (None: the system's). `addresses` are the
+    host's where they are known already. `command` is the mail program of a SENDMAIL endpoint.
     """
 
     name: str
@@ -73,6 +76,10 @@ class Endpoint:
     rate_per_s: float | None = None
     login_failures: int = 10
     embedded: bool = False
+    mx: bool = False
+    dns: tuple[str, int] | None = None
+    addresses: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -115,6 +115,8 @@ async def open_socket(
 
 
 async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
+    if endpoint.addresses:
+        return [found for address in endpoint.addresses for found in await _resolve(_at(endpoint, address))]
     look_up = partial(socket.getaddrinfo, endpoint.host, endpoint.port, _FAMILIES[endpoint.family], socket.SOCK_STREAM)
     try:
         found = look_up(flags=socket.AI_NUMERICHOST)  # an address needs no resolver, and no thread to wait in
@@ -126,6 +128,10 @@ async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
             kind = "" if endpoint.family is Family.ANY else f" {endpoint.family}"
             raise Unresolved(f"no{kind} address for {endpoint.host}: {reason}") from error
     return [(family, address) for family, _, _, _, address in found]
+
+
+def _at(endpoint: Endpoint, address: str) -> Endpoint:
+    return replace(endpoint, host=address, addresses=())
 
 
 async def _connect(sock: socket.socket, address: _SocketAddress) -> socket.socket:
