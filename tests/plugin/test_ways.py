@@ -1,11 +1,18 @@
 """Trips whose mail goes without a named SMTP server."""
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 # Imported once: pytester forgets what a run in this process imports, and then has two of the same class.
 import mailtrip_checks.dns_lookup  # noqa: F401
+from mailtrip_checks.ends import End
+from mailtrip_checks.engine import Engine
+from mailtrip_checks.secrets import Masker, Secret
+from mailtrip_checks.trips import Auth, Endpoint, Protocol, Receive, Security, Send, Trip
 from mailtrip_reports.record import Record, from_json
 from tests.checks.dns_server import dns_server
 from tests.plugin.conftest import Project
@@ -67,6 +74,40 @@ def test_a_trip_goes_through_the_local_mail_program(project: Project) -> None:
     }
     assert [stage.name for stage in found["one"].stages if stage.leg.value == "smtp"] == ["submit"]
     assert project.mails() == (1, 1)
+
+
+@pytest.mark.parametrize(("grace_s", "in_time"), [(0.2, False), (20.0, True)])
+def test_a_stopped_run_waits_for_the_program_within_its_grace(
+    project: Project, tmp_path: Path, grace_s: float, in_time: bool
+) -> None:
+    project.write("relay.py", RELAY)
+    os.mkfifo(tmp_path / "started")
+    os.mkfifo(tmp_path / "go on")
+    relay = f'{sys.executable} {project.pytester.path}/relay.py {project.servers.ports.smtp} "$@"'
+    command = ("sh", "-c", f"cd {tmp_path}; echo > started; read go < 'go on'; {relay}", "sh")
+    via = Endpoint("sendmail", Protocol.SENDMAIL, "sh", 0, Security.NONE, command=command)
+    at = Endpoint(
+        "in",
+        Protocol.IMAP,
+        "127.0.0.1",
+        project.servers.ports.imap,
+        Security.NONE,
+        Auth.PASSWORD,
+        "u0@example.test",
+        Secret("secret word"),
+    )
+    trip = Trip("a", Path("a"), 1, Send(via, "a@x.test", ("u0@example.test",), "a@x.test"), Receive(at))
+    engine = Engine(key=b"key", masker=Masker(), concurrency=1, grace_s=grace_s)
+    engine.submit([trip])
+    (tmp_path / "started").read_text()
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(engine.stop)
+        if in_time:
+            (tmp_path / "go on").write_text("\n")
+        (outcome,) = stopping.result(30)
+    assert outcome.end is End.CANCELLED
+    assert not (in_time and outcome.left_behind)
+    assert project.mails() == ((1, 1) if in_time else (0, 0))
 
 
 @pytest.mark.parametrize("via", ["mx", "sendmail"])
