@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 
 from mailtrip_checks.clock import Clock, SystemClock
 from mailtrip_checks.ends import End
@@ -21,15 +22,16 @@ from mailtrip_checks.wire.smtp import Phase
 from mailtrip_checks.world import Embedded, World
 
 STOP_MARGIN_S = 5.0
+LEAVE_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A glance at the run: trips by state, and the one that has been in flight longest."""
+    """A glance at the run: trips by state, how many mails have arrived, and the trip that waits longest."""
 
     queued: int
     in_flight: int
-    done: int
+    arrived: int
     longest: str
     longest_s: float
 
@@ -39,14 +41,14 @@ class _Run:
     trip: Trip
     result: Future[Outcome]
     journal: Journal | None = None
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Outcome] | None = None
     stopped: bool = False
 
     def stop(self) -> None:
         """Cancel it, once: a second time would cut short its clean-up."""
         if self.task and not self.stopped:
-            self.stopped = True
             self.task.cancel()
+        self.stopped = True
 
 
 class Engine:
@@ -97,14 +99,19 @@ class Engine:
         now = self.clock.now()
         flying = [run for run in self._runs.values() if run.journal is not None and not run.result.done()]
         done = sum(result.done() for result in self._runs)
+        arrived = sum(run.journal is not None and run.journal.arrival is not None for run in self._runs.values())
         longest = min(flying, key=lambda run: run.journal.started_at_s if run.journal else now, default=None)
         since_s = longest.journal.started_at_s if longest and longest.journal else now
-        return Status(
-            len(self._runs) - done - len(flying), len(flying), done, longest.trip.id if longest else "", now - since_s
-        )
+        queued = len(self._runs) - done - len(flying)
+        return Status(queued, len(flying), arrived, longest.trip.id if longest else "", now - since_s)
 
     def stop(self) -> tuple[Outcome, ...]:
-        """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled."""
+        """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.
+
+        A second call does nothing.
+        """
+        if self._loop.is_closed():
+            return ()
         unfinished = [run for run in self._runs.values() if not run.result.done()]
         stopping = asyncio.run_coroutine_threadsafe(self._stop(unfinished), self._loop)
         try:
@@ -129,21 +136,28 @@ class Engine:
             world.mailboxes.plan(trip.receive for trip in placed if trip.receive)
             for run in sorted(runs, key=lambda run: run.trip.priority):
                 run.task = asyncio.create_task(self._fly(run, world), name=run.trip.id)
+                run.task.add_done_callback(partial(self._landed, run))
+                if run.stopped:  # before it began
+                    run.task.cancel()
         except Exception as error:
             for run in runs:
                 run.result.set_exception(error)
 
-    async def _fly(self, run: _Run, world: World) -> None:
-        try:
-            async with self._slots:
-                run.journal = Journal(run.trip, self.clock)
-                run.result.set_result(await run_trip(run.trip, world, run.journal, grace_s=self._grace_s))
-        except asyncio.CancelledError:
+    async def _fly(self, run: _Run, world: World) -> Outcome:
+        async with self._slots:
+            run.journal = Journal(run.trip, self.clock)
+            return await run_trip(run.trip, world, run.journal, grace_s=self._grace_s)
+
+    def _landed(self, run: _Run, task: asyncio.Task[Outcome]) -> None:
+        if run.result.done():  # given up by `stop`
+            return
+        if task.cancelled():
             journal = run.journal or Journal(run.trip, self.clock)
             run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the run was stopped before it was done")))
-            raise
-        except BaseException as error:
+        elif error := task.exception():
             run.result.set_exception(error)
+        else:
+            run.result.set_result(task.result())
 
     async def _stop(self, unfinished: Sequence[_Run]) -> None:
         for run in unfinished:
@@ -153,16 +167,21 @@ class Engine:
             await asyncio.wait(tasks, timeout=self._grace_s)
         if self._world:
             await self._world.smtp.close()
+        await _end_all_others()
+        for run in unfinished:
+            if not run.result.done():
+                journal = run.journal or Journal(run.trip, self.clock)
+                if journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
+                    journal.stays(f"the clean-up took too long; {REMOVED_LATER}")
+                run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
+        await self._loop.shutdown_asyncgens()
+
+
+async def _end_all_others() -> None:
+    """Cancel every other task of this loop; twice, so that no farewell to a dead server takes longer."""
+    for _ in range(2):
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
         if rest:
-            await asyncio.wait(rest, timeout=1)
-        for run in unfinished:
-            if not run.result.done():
-                journal = run.journal or Journal(run.trip, self.clock)
-                if journal.submission.phase is not Phase.NOT_SENT:
-                    journal.stays(f"the clean-up took too long; {REMOVED_LATER}")
-                run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
-        await self._loop.shutdown_asyncgens()
-        await self._loop.shutdown_default_executor()
+            await asyncio.wait(rest, timeout=LEAVE_WITHIN_S)

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from mailtrip_checks.clock import Clock
+from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import Cancelled
-from mailtrip_checks.trips import Endpoint
+from mailtrip_checks.trips import Endpoint, Protocol
 
 
 @dataclass(slots=True)
@@ -38,10 +39,14 @@ class Gates:
 
     @asynccontextmanager
     async def connection(self, endpoint: Endpoint) -> AsyncGenerator[None]:
-        """Hold one of the connections that host and user allow; waits for its turn, first come, first served."""
+        """Hold one of the connections that host and user allow; waits for its turn, first come, first served.
+
+        Raises Cancelled as `check_logins` does, also for what was refused while we waited.
+        """
         host = self._host(endpoint)
         user = host.users.setdefault(endpoint.user, asyncio.Semaphore(endpoint.connections_per_user))
         async with user, host.connections:
+            self.check_logins(endpoint)
             yield
 
     async def turn_to_send(self, endpoint: Endpoint) -> None:
@@ -57,10 +62,12 @@ class Gates:
         """Raise Cancelled where so many logins in a row were refused that more of them would lock accounts."""
         refused = self._host(endpoint).refused_logins
         if refused >= endpoint.login_failures:
-            raise Cancelled(
+            error = Cancelled(
                 f"{endpoint.host} refused {refused} logins in a row, so no more are tried there",
                 advice="Correct the credentials; `login_failures` sets how many refusals are borne.",
             )
+            error.leg, error.stage = Leg.SMTP if endpoint.protocol is Protocol.SMTP else Leg.MAILBOX, "login"
+            raise error
 
     def login_was(self, endpoint: Endpoint, *, accepted: bool) -> None:
         """Count a login; an accepted one starts the count anew."""
@@ -69,9 +76,13 @@ class Gates:
 
 
 class Turns:
-    """One holder at a time for each key: a maildrop is locked by its session (RFC 1939 §4)."""
+    """One holder at a time for each key: a maildrop is locked by its session (RFC 1939 §4).
+
+    `not_before_s` holds the instant before which a server that spaces logins takes no other (RFC 2449 §6.5).
+    """
 
     def __init__(self) -> None:
+        self.not_before_s: defaultdict[object, float] = defaultdict(float)
         self._locks: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def of(self, key: object) -> asyncio.Lock:

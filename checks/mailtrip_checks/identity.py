@@ -111,6 +111,16 @@ def may_delete(sighting: Sighting, *, dedicated: bool) -> bool:
     return sighting.kind is Kind.OURS or (dedicated and sighting.kind is not Kind.REPORT)
 
 
+def has_expired(sighting: Sighting | None, wall_s: float) -> bool:
+    """Whether it is a mail of ours that, at this Unix time, no run waits for any more."""
+    return (
+        sighting is not None
+        and sighting.kind is Kind.OURS
+        and sighting.expires is not None
+        and sighting.expires < wall_s
+    )
+
+
 def installation_key(environ: dict[str, str]) -> tuple[bytes, bool]:
     """The key of this installation, and whether it was made just now.
 

@@ -5,7 +5,7 @@ from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.errors import TripError
 from mailtrip_checks.identity import new_token
 from mailtrip_checks.mailbox.registry import Watch
-from mailtrip_checks.mailbox.watch import Arrival
+from mailtrip_checks.mailbox.waiting import Arrival
 from mailtrip_checks.outcome import Line, Outcome, Reply, Stage
 from mailtrip_checks.smtp_pool import Dialogue
 from mailtrip_checks.trips import Trip
@@ -27,10 +27,17 @@ class Journal:
         self.deletion: Stage | None = None
         self.warnings: list[str] = []
         self.left_behind: list[str] = []
+        self.stopped_at_s: float | None = None
         self.mail_sent = b""
         self._clock = clock
         self.started_at_s = clock.now()
         self._started_wall_s = clock.wall()
+
+    def stopped(self) -> float:
+        """The instant at which the trip was first told to stop: now, unless it was told before."""
+        if self.stopped_at_s is None:
+            self.stopped_at_s = self._clock.now()
+        return self.stopped_at_s
 
     def stays(self, why: str) -> None:
         """Name the mail of this trip as one that stays, or may still come."""
@@ -91,7 +98,9 @@ class Journal:
             return error.leg, error.stage
         if self.submission.accepted_at_s is not None:
             return Leg.MAILBOX, "find" if self.arrival is None else "delete"
-        mine = [stage for stage in stages if not stage.shared]
+        # A mail that was not accepted was still being sent, if the server was spoken to at all.
+        sending = (*self.dialogue.opening, *self.dialogue.stages.taken)
+        mine = [stage for stage in sending or stages if not stage.shared]
         return (mine[-1].leg, mine[-1].name) if mine else (Leg.SMTP if self.trip.send else Leg.MAILBOX, "")
 
     def _mailbox_warnings(self) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ import asyncio
 from contextlib import suppress
 
 from mailtrip_checks.ends import End, Leg
-from mailtrip_checks.errors import TripError, Undeleted
+from mailtrip_checks.errors import ProtocolError, Refused, TripError, Undeleted
 from mailtrip_checks.identity import Kind
 from mailtrip_checks.journal import Journal
 from mailtrip_checks.mailbox.registry import Watch
-from mailtrip_checks.mailbox.watch import Deletion
+from mailtrip_checks.mailbox.waiting import Deletion
 from mailtrip_checks.message import compose
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.trips import Auth, Protocol, Receive, Send, Trip, Until
@@ -55,26 +55,37 @@ async def _round_trip(trip: Trip, send: Send, receive: Receive, world: World, jo
                 await _clean_up(receive, world, journal, watch, grace_s)
             raise
         except TripError:
-            if journal.submission.phase is not Phase.NOT_SENT and journal.arrival is None:
+            may_come = journal.submission.phase is not Phase.NOT_SENT and journal.arrival is None
+            if may_come and receive.delete.wanted:
                 journal.stays(f"it may still come; {REMOVED_LATER}")
             raise
     return End.DELIVERED
 
 
 async def _submit(trip: Trip, send: Send, world: World, journal: Journal, grace_s: float) -> End:
+    """Submit the mail; once more on a connection of its own where the one handed on had died meanwhile."""
+    try:
+        await _submit_once(trip, send, world, journal, grace_s, own=trip.own_smtp)
+    except (ProtocolError, Refused):
+        if not journal.dialogue.handed_on or journal.submission.replies:
+            raise
+        await _submit_once(trip, send, world, journal, grace_s, own=True)
+    return End.ACCEPTED
+
+
+async def _submit_once(trip: Trip, send: Send, world: World, journal: Journal, grace_s: float, *, own: bool) -> None:
     leaves = trip.receive is not None and not trip.receive.delete.wanted
     expires_after_s = None if leaves else send.timeout_s + trip.timeout_s
-    async with world.sender(send, journal.dialogue, own=trip.own_smtp) as sender:
+    async with world.sender(send, journal.dialogue, own=own) as sender:
         journal.mail_sent = compose(
             send, journal.token, world.key, wall_s=world.clock.wall(), expires_after_s=expires_after_s
         )
         spent_s = sum(stage.length_s for stage in journal.dialogue.opening if not stage.shared)
         async with within(world.clock, send.timeout_s - spent_s, f"the SMTP leg to {send.via.host}"):
-            await _dialogue(send, sender, journal, grace_s)
-    return End.ACCEPTED
+            await _dialogue(send, sender, world, journal, grace_s)
 
 
-async def _dialogue(send: Send, sender: Sender, journal: Journal, grace_s: float) -> None:
+async def _dialogue(send: Send, sender: Sender, world: World, journal: Journal, grace_s: float) -> None:
     """MAIL to the final 250. Once the message is on its way, a cancellation waits for the answer, within bounds."""
     dialogue = asyncio.ensure_future(
         sender.submit(
@@ -84,11 +95,15 @@ async def _dialogue(send: Send, sender: Sender, journal: Journal, grace_s: float
     try:
         await asyncio.shield(dialogue)
     except asyncio.CancelledError:
+        until_s = journal.stopped() + grace_s / 2
         if journal.submission.phase is Phase.IN_DATA:
-            await asyncio.wait({dialogue}, timeout=grace_s / 2)
+            with suppress(TimeoutError):
+                async with world.clock.timeout_at(until_s):
+                    await asyncio.wait({dialogue})
+        raise
+    finally:
         dialogue.cancel()
         await asyncio.wait({dialogue})
-        raise
 
 
 async def _receive(receive: Receive, journal: Journal, watch: Watch, until_s: float) -> None:
@@ -118,9 +133,11 @@ async def _deleted(deletion: asyncio.Future[Deletion], journal: Journal) -> None
 
 async def _clean_up(receive: Receive, world: World, journal: Journal, watch: Watch, grace_s: float) -> None:
     """The run was stopped: what was sent is deleted if it comes in time; else it is named."""
-    until_s = world.clock.now() + grace_s / 2
+    now_s = world.clock.now()
+    left_s = journal.stopped() + grace_s - now_s
+    until_s = now_s + left_s / 2
     try:
-        async with within(world.clock, grace_s, "the clean-up"):
+        async with within(world.clock, left_s, "the clean-up"):
             if journal.arrival is None:
                 await _receive(receive, journal, watch, until_s)
             elif journal.arrival.deletion is not None:
@@ -128,6 +145,9 @@ async def _clean_up(receive: Receive, world: World, journal: Journal, watch: Wat
     except TripError as error:
         if not journal.left_behind:
             journal.stays(f"{error.what}; {REMOVED_LATER}")
+    except asyncio.CancelledError:
+        journal.stays(f"the clean-up was cut short; {REMOVED_LATER}")
+        raise
 
 
 async def _connect_only(receive: Receive, world: World, journal: Journal) -> End:

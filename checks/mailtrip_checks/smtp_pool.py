@@ -24,6 +24,7 @@ class _Connection:
 
     session: SmtpSession
     transcript: Transcript
+    warnings: list[str]
     place: AsyncExitStack
 
     async def close(self) -> None:
@@ -43,19 +44,25 @@ class _Line:
 
 
 class Dialogue:
-    """What a trip sees of its SMTP connection, whether or not it could be opened."""
+    """What a trip sees of its SMTP connections, whether or not they could be opened.
+
+    `handed_on` says that another trip opened the present one.
+    """
 
     def __init__(self, stages: Stages) -> None:
         self.stages = stages
         self.host = ""
+        self.handed_on = False
         self.opening: tuple[Stage, ...] = ()
         self.warnings: list[str] = []
         self._transcript: Transcript | None = None
         self._mark = 0
         self._lines: tuple[Line, ...] = ()
 
-    def follows(self, transcript: Transcript) -> None:
-        """Report what is said on this connection from now on."""
+    def follows(self, transcript: Transcript, *, handed_on: bool = False) -> None:
+        """Report what is said on this connection from now on, too."""
+        self.ends()
+        self.handed_on = handed_on
         self._transcript = transcript
         self._mark = transcript.mark()
 
@@ -66,7 +73,7 @@ class Dialogue:
 
     @property
     def transcript(self) -> tuple[Line, ...]:
-        return self._transcript.since(self._mark) if self._transcript else self._lines
+        return (*self._lines, *(self._transcript.since(self._mark) if self._transcript else ()))
 
 
 class SmtpPool:
@@ -96,10 +103,13 @@ class SmtpPool:
         line.waiting += 1
         try:
             await line.turns.acquire()
-        finally:
+        except BaseException:
             line.waiting -= 1
+            await _trim(line)
+            raise
+        line.waiting -= 1
         try:
-            connection = self._take(line, dialogue) or await self._open(send, dialogue)
+            connection = await self._take(line, dialogue) or await self._open(send, dialogue)
             try:
                 yield connection.session
             finally:
@@ -111,25 +121,29 @@ class SmtpPool:
                     await asyncio.shield(connection.close())
         finally:
             line.turns.release()
-            while len(line.idle) > line.waiting:
-                await asyncio.shield(line.idle.pop().close())
+            await _trim(line)
 
-    def _take(self, line: _Line, dialogue: Dialogue) -> _Connection | None:
+    async def _take(self, line: _Line, dialogue: Dialogue) -> _Connection | None:
+        """One that was handed on and, as far as can be seen, still works."""
+        while line.idle and not line.idle[-1].session.usable:
+            await asyncio.shield(line.idle.pop().close())
         if not line.idle:
             return None
         connection = line.idle.pop()
-        dialogue.follows(connection.transcript)
+        dialogue.follows(connection.transcript, handed_on=True)
         dialogue.host = connection.session.host
+        dialogue.warnings += connection.warnings
         dialogue.opening = tuple(replace(stage, shared=True) for stage in connection.session.opening)
         return connection
 
     async def _open(self, send: Send, dialogue: Dialogue) -> _Connection:
-        self._gates.check_logins(send.via)
         transcript = Transcript(self._network.clock, Leg.SMTP, self._network.masker)
         dialogue.follows(transcript)
         async with AsyncExitStack() as place:
             await place.enter_async_context(self._gates.connection(send.via))
+            self._gates.check_logins(send.via)
             stages = Stages(self._network.clock, Leg.SMTP)
+            warnings: list[str] = []
             try:
                 async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
                     opening = self._exchangers.open if send.via.mx else SmtpSession.open
@@ -139,21 +153,26 @@ class SmtpPool:
                         helo=send.helo,
                         stages=stages,
                         transcript=transcript,
-                        warn=dialogue.warnings.append,
+                        warn=warnings.append,
                     )
             except LoginFailed:
                 self._gates.login_was(send.via, accepted=False)
                 raise
             finally:
                 dialogue.opening = tuple(stages.taken)
+                dialogue.warnings += warnings
             session.opening = dialogue.opening
             dialogue.host = session.host
             self._gates.login_was(send.via, accepted=True)
-            return _Connection(session, transcript, place.pop_all())
+            return _Connection(session, transcript, warnings, place.pop_all())
         raise AssertionError  # pragma: no cover  (an exit stack swallows nothing)
 
     async def close(self) -> None:
         """Close what is still open."""
-        for line in self._lines.values():
-            while line.idle:
-                await line.idle.pop().close()
+        await asyncio.gather(*(connection.close() for line in self._lines.values() for connection in line.idle))
+
+
+async def _trim(line: _Line) -> None:
+    """Close what nobody waits for any more."""
+    while len(line.idle) > line.waiting:
+        await asyncio.shield(line.idle.pop().close())

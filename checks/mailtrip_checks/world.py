@@ -8,7 +8,7 @@ from typing import Protocol
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.gates import Gates
 from mailtrip_checks.mailbox.registry import Mailboxes
-from mailtrip_checks.mailbox.watch import Common
+from mailtrip_checks.mailbox.waiting import Common
 from mailtrip_checks.secrets import Masker, Secret
 from mailtrip_checks.sendmail import mail_program
 from mailtrip_checks.smtp_pool import Dialogue, SmtpPool

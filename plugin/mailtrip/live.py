@@ -61,7 +61,7 @@ class LiveLine:
 
 
 def status_text(status: Status) -> str:
-    """For example ` 12 in flight, 3 done, 85 queued, longest: inbox 4 s`."""
+    """For example ` 12 in flight, 3 arrived, 85 queued, longest: inbox 4 s`."""
     queued = f", {status.queued} queued" if status.queued else ""
     longest = f", longest: {status.longest} {status.longest_s:.0f} s" if status.longest else ""
-    return f" {status.in_flight} in flight, {status.done} done{queued}{longest}"
+    return f" {status.in_flight} in flight, {status.arrived} arrived{queued}{longest}"

@@ -38,7 +38,7 @@ def test_a_terminal_shows_how_the_run_stands_while_it_waits(project: Project) ->
     project.servers.delivery_delay_s = 0.5
     project.trips(3)
     shown = on_a_terminal(project)
-    assert "3 in flight, 0 done" in shown
+    assert "3 in flight, 0 arrived" in shown
     assert "3 passed" in shown
     # Wiped out before pytest goes on: the last thing written behind a line is an erasure.
     assert shown.rfind("\x1b[K") > shown.rfind("in flight")
@@ -54,5 +54,5 @@ def test_a_pipe_shows_nothing_of_it(project: Project) -> None:
 
 
 def test_the_line_says_what_is_known() -> None:
-    assert status_text(Status(0, 2, 1, "inbox", 3.6)) == " 2 in flight, 1 done, longest: inbox 4 s"
-    assert status_text(Status(5, 0, 0, "", 0.0)) == " 0 in flight, 0 done, 5 queued"
+    assert status_text(Status(0, 2, 1, "inbox", 3.6)) == " 2 in flight, 1 arrived, longest: inbox 4 s"
+    assert status_text(Status(5, 0, 0, "", 0.0)) == " 0 in flight, 0 arrived, 5 queued"

@@ -106,7 +106,7 @@ def test_a_stopped_run_waits_for_the_program_within_its_grace(
             (tmp_path / "go on").write_text("\n")
         (outcome,) = stopping.result(30)
     assert outcome.end is End.CANCELLED
-    assert not (in_time and outcome.left_behind)
+    assert bool(outcome.left_behind) is not in_time
     assert project.mails() == ((1, 1) if in_time else (0, 0))
 
 

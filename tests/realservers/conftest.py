@@ -5,6 +5,7 @@ from collections.abc import Generator
 from typing import NoReturn
 
 import pytest
+
 from tests.realservers.postfix_dovecot import running_servers, unavailable
 from tests.realservers.servers import RealServers
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from string import Template
 
 import trustme
+
 from tests.realservers.servers import (
     DOMAIN,
     Account,

@@ -4,14 +4,16 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from mailtrip_reports.record import Record, from_json
 from tests.realservers.servers import Account, RealServers, until
 
 # Imported once: pytester forgets what a run in this process imports, and PyYAML's C half cannot be imported twice.
-import mailtrip.runner  # noqa: F401
-from mailtrip_reports.record import Record, from_json
+import_module("mailtrip.runner")
 
 # Plugins that happen to be installed beside ours have no part in this.
 ALONE = ("asyncio", "randomly", "rerunfailures", "timeout", "cacheprovider", "xdist")
@@ -62,12 +64,11 @@ class Run:
         return [mail.raw for mail in self.servers.maildir_messages(account, folder) if token in mail.raw]
 
     def received(self, name: str) -> dict[str, str]:
-        """What Postfix logged of a trip's mail: a line for each of its services (smtpd, cleanup, …), the last of each."""
+        """What Postfix logged of a trip's mail: the last line of each service (smtpd, lmtp, …), at its end."""
         token = self.records[name].token
         (queue_id,) = {found[1] for line in self.postfix.lines(token) if (found := re.search(r"\]: (\w+): ", line))}
-        return {
-            line.partition("postfix/")[2].partition("[")[0]: line for line in self.postfix.lines(f": {queue_id}: ")
-        }
+        self.postfix.wait(f": {queue_id}: removed")
+        return {line.partition("postfix/")[2].partition("[")[0]: line for line in self.postfix.lines(f": {queue_id}: ")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,10 @@ class LogSince:
             lines = log.read().decode("utf-8", "replace").splitlines()
         return [line for line in lines if all(text.lower() in line.lower() for text in texts)]
 
-    def wait(self, *texts: str) -> list[str]:
-        """The same, once there is such a line."""
-        return until(lambda: self.lines(*texts))
+    def wait(self, *texts: str, count: int = 1) -> list[str]:
+        """The same, once there are so many of them: a log is written behind the answer that a client got."""
+        until(lambda: len(self.lines(*texts)) >= count)
+        return self.lines(*texts)
 
 
 def run_trips(pytester: pytest.Pytester, servers: RealServers, trips: Sequence[str]) -> Run:

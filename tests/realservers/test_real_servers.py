@@ -9,6 +9,7 @@ import time
 import uuid
 
 import pytest
+
 from tests.realservers.servers import Account, RealServers, StoredMail, until
 
 SENDER = "sender@elsewhere.invalid"

@@ -10,6 +10,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pytest
+
 from tests.realservers import postfix_dovecot
 from tests.realservers.conftest import do_without
 from tests.realservers.postfix_dovecot import running_servers, unavailable
@@ -18,9 +19,10 @@ from tests.realservers.servers import RealServers, until
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_says_which_debian_packages_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_which_debian_packages_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(postfix_dovecot, "NEEDED", {"postfix": "/nonexistent", "dovecot-imapd": "/", "x": "/none"})
+    needed = {"postfix": str(tmp_path / "none"), "dovecot-imapd": "/", "x": str(tmp_path / "nor this")}
+    monkeypatch.setattr(postfix_dovecot, "NEEDED", needed)
     assert unavailable() == "not installed: apt-get install --no-install-recommends postfix x"
 
 

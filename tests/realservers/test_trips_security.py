@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import pytest
+
 from tests.realservers.running import Run, password, quoted, run_trips
 from tests.realservers.servers import RealServers
 
@@ -56,7 +57,8 @@ class Way:
                 return "not at all"
             raw = run.servers.arrived(account, run.records[self.name].token).raw
             return ENCRYPTED if b"with ESMTPS id" in raw else PLAIN
-        logins = run.dovecot.lines(f" {self.protocol}-login", f"Login: user=<{account.address}>")
+        look = run.dovecot.wait if run.records[self.name].passed else run.dovecot.lines
+        logins = look(f" {self.protocol}-login", f"Login: user=<{account.address}>")
         (seen,) = {ENCRYPTED if ", TLS," in login else PLAIN for login in logins} or {"not at all"}
         return seen
 
@@ -83,7 +85,9 @@ def test_each_security_mode_on_each_kind_of_port_does_what_it_says(
         way = Way(f"{mode} on {port}", protocol, user)
         expected = EXPECTED[mode][place]
         within_s = 1 if expected == "timed-out" else 30
-        trips.append(way.trip(real_servers, getattr(real_servers.ports, port), mode, ca(real_servers), within_s=within_s))
+        trips.append(
+            way.trip(real_servers, getattr(real_servers.ports, port), mode, ca(real_servers), within_s=within_s)
+        )
         ways.append((way, expected))
     run = run_trips(pytester, real_servers, trips)
     assert {way.name: became(way, run) for way, _ in ways} == {way.name: expected for way, expected in ways}
@@ -104,6 +108,17 @@ def became(way: Way, run: Run) -> str:
         assert [warning for warning in record.warnings if "the connection is not encrypted" in warning]
         return FELL_BACK
     return seen
+
+
+def test_every_trip_over_a_connection_that_fell_back_warns_of_it(
+    pytester: pytest.Pytester, real_servers: RealServers
+) -> None:
+    account = real_servers.users[0]
+    via = f"{{host: localhost, port: {real_servers.ports.smtp_notls}, connections: {{user: 1}}}}"
+    send = f"{{via: {via}, from: a@example.org, to: {account.address}}}"
+    run = run_trips(pytester, real_servers, [f"trip {number}: {{send: {send}}}" for number in range(3)])
+    assert len(run.postfix.wait("] ehlo=1", "mail=3")) == 1
+    assert all("the connection is not encrypted" in str(record.warnings) for record in run.records.values())
 
 
 def tls_ways(trust: str) -> Iterator[tuple[Way, str, str]]:
@@ -196,5 +211,5 @@ def test_the_family_decides_by_which_address_a_server_is_reached(
     for name, address in (("ipv4 to 127.0.0.1", "127.0.0.1"), ("ipv6 to --1", "::1")):
         record = run.records[name]
         assert all(host.endswith(f"[{address}]") for host in record.hosts.values())
-        assert run.dovecot.lines(f"Login: user=<{account.address}>", f"rip={address},")
+        assert run.dovecot.wait(f"Login: user=<{account.address}>", f"rip={address},")
         assert f"[{address}]" in run.received(name)["smtpd"]

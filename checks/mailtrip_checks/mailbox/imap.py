@@ -1,15 +1,17 @@
 """A mailbox on an IMAP server: one connection, which watches by EXAMINE and selects only to delete."""
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import LoginFailed, ProtocolError, TripError, Undeleted
-from mailtrip_checks.identity import HEADER, Kind, may_delete, sight
-from mailtrip_checks.mailbox.watch import Arrival, Common, Deletion, Doomed, Mailbox
+from mailtrip_checks.errors import LoginFailed, ProtocolError, Undeleted
+from mailtrip_checks.identity import HEADER, has_expired, may_delete, sight
+from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, refuse
+from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
 from mailtrip_checks.wire.imap import FetchedHeader, ImapSession, Selected
+from mailtrip_checks.wire.imap_command import uid_sets
 from mailtrip_checks.wire.transcript import Stages
 
 # A server may drop a client after 30 minutes without a command (RFC 3501 §5.4, RFC 2177).
@@ -37,7 +39,6 @@ class ImapMailbox(Mailbox):
         return self._session
 
     async def _begin(self) -> None:
-        self.common.gates.check_logins(self.endpoint)
         await self._held.enter_async_context(self.common.gates.connection(self.endpoint))
         stages = Stages(self.clock, Leg.MAILBOX)
         try:
@@ -50,6 +51,7 @@ class ImapMailbox(Mailbox):
             self._known_at_s = self.session.exists_at_s
 
     async def _connect(self, stages: Stages) -> Selected:
+        self.common.gates.check_logins(self.endpoint)
         try:
             self._session = await ImapSession.open(
                 self.endpoint,
@@ -94,6 +96,8 @@ class ImapMailbox(Mailbox):
         find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
         for mail, bracket in found:
             await self._take(mail, bracket, find)
+        # Not before: a mail that could not be fetched must be found again.
+        self._next_uid = max((mail.uid + 1 for mail in mails), default=self._next_uid)
 
     async def _unread(self, *, thorough: bool) -> list[FetchedHeader]:
         if self.receive.search is Search.SERVER:
@@ -103,10 +107,8 @@ class ImapMailbox(Mailbox):
         known_at_s = self.session.exists_at_s
         mails = await self.session.uid_fetch_headers(f"{self._next_uid}:*")
         # `n:*` gives the last mail even where its UID is below n (RFC 3501 §6.4.8).
-        mails = [mail for mail in mails if mail.uid >= self._next_uid]
-        self._next_uid = max((mail.uid + 1 for mail in mails), default=self._next_uid)
         self._known_at_s = known_at_s
-        return mails
+        return [mail for mail in mails if mail.uid >= self._next_uid]
 
     async def _search(self) -> list[FetchedHeader]:
         mails: list[FetchedHeader] = []
@@ -117,6 +119,8 @@ class ImapMailbox(Mailbox):
         return mails
 
     async def _take(self, mail: FetchedHeader, bracket: Bracket, find: Stage) -> None:
+        if not self.waiter_for(mail.header):
+            return  # another copy was there first
         started_at_s = self.clock.now()
         whole = await self.session.uid_fetch_message(mail.uid)
         fetch = Stage(Leg.MAILBOX, "fetch", started_at_s, self.clock.now() - started_at_s)
@@ -132,13 +136,12 @@ class ImapMailbox(Mailbox):
     async def _rest(self, for_s: float | None) -> None:
         if self._wake.is_set() or (for_s is not None and (for_s <= 0 or self._told_meanwhile())):
             return
-        keep_alive_s = _KEEP_ALIVE_S if for_s is None else for_s
-        if self.receive.push:
-            await self.session.idle(keep_alive_s, self._wake)
+        until_s = self.clock.now() + (_KEEP_ALIVE_S if for_s is None else for_s)
+        if self.receive.push and await self.session.idle(until_s - self.clock.now(), self._wake):
             return
-        with suppress(TimeoutError):
-            async with self.clock.timeout_at(self.clock.now() + keep_alive_s):
-                await self._wake.wait()
+        if not self._wake.is_set():
+            # Also where the server ended the IDLE by itself: to begin another at once could go on without end.
+            await self._pause(until_s - self.clock.now())
         if for_s is None and not self._wake.is_set():
             await self.session.noop()
 
@@ -156,7 +159,7 @@ class ImapMailbox(Mailbox):
         for folder in {one.receive.delete.move_to for one in proved.values()}:
             mails = {uid: one for uid, one in proved.items() if one.receive.delete.move_to == folder}
             await self._remove(mails, folder, started_at_s)
-        if self._anybody_waits or not await self.session.unselect():
+        if not self._leaving:
             self._selected_again(await self.session.examine(self.receive.mailbox))
 
     async def _places(self, doomed: Sequence[Doomed], uidvalidity: int | None) -> dict[int, Doomed]:
@@ -204,7 +207,7 @@ class ImapMailbox(Mailbox):
         left = await session.uids_present(uids)
         for uid, one in mails.items():
             if uid in left:
-                one.done.set_exception(Undeleted(f"the server kept the mail with UID {uid} after it was expunged"))
+                refuse(one.done, Undeleted(f"the server kept the mail with UID {uid} after it was expunged"))
             else:
                 one.done.set_result(Deletion(stage=self._deletion(started_at_s)))
 
@@ -212,27 +215,32 @@ class ImapMailbox(Mailbox):
         return Stage(Leg.MAILBOX, "delete", started_at_s, self.clock.now() - started_at_s)
 
     async def _sweep(self) -> None:
-        now = self.clock.wall()
+        uids = await self._expired(await self.session.uid_search_header(HEADER, ""))
+        if not uids:
+            return  # and no SELECT, which would take \Recent from the mails of others
         await self.session.select(self.receive.mailbox)
-        uids = await self.session.uid_search_header(HEADER, "")
+        uids = await self._expired(uids)
+        await self.session.uid_store_deleted(uids)
+        if self.session.has("UIDPLUS"):
+            await self.session.uid_expunge(uids)
+        self.transcript.note(f"removed {len(uids)} expired mails that earlier runs left")
+
+    async def _expired(self, uids: Iterable[int]) -> list[int]:
+        """Those of the UIDs under which, in the present selection, a mail of ours lies that is past its time."""
+        now = self.clock.wall()
         expired: list[int] = []
-        for mail in await self.session.uid_fetch_headers(",".join(map(str, uids))) if uids else ():
-            sighting = sight(mail.header, self.common.key)
-            if sighting and sighting.kind is Kind.OURS and sighting.expires is not None and sighting.expires < now:
-                expired.append(mail.uid)
-        if expired:
-            await self.session.uid_store_deleted(expired)
-            if self.session.has("UIDPLUS"):
-                await self.session.uid_expunge(expired)
-            self.transcript.note(f"removed {len(expired)} expired mails that earlier runs left")
+        for uid_set in uid_sets(uids):
+            mails = await self.session.uid_fetch_headers(uid_set)
+            expired += [mail.uid for mail in mails if has_expired(sight(mail.header, self.common.key), now)]
+        return expired
 
     async def _end(self) -> None:
-        if self._session is not None:
-            # LOGOUT from a selected mailbox expunges nothing; CLOSE would (RFC 3501 §6.4.2).
-            with suppress(TripError, OSError):
+        try:
+            if self._session is not None:
+                # LOGOUT from a selected mailbox expunges nothing; CLOSE would (RFC 3501 §6.4.2).
                 await self._session.logout()
-            await self._session.close()
-        await self._held.aclose()
+        finally:
+            await self._held.aclose()
 
 
 def _uid_set(uids: dict[int, Doomed]) -> str:

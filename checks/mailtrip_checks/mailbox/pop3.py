@@ -6,14 +6,15 @@ same session; the server removes it at QUIT, and only its +OK makes that certain
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import LoginFailed, TripError, Undeleted
 from mailtrip_checks.gates import Turns
-from mailtrip_checks.identity import Kind, Sighting, may_delete, sight
-from mailtrip_checks.mailbox.watch import Arrival, Common, Deletion, Doomed, Mailbox, Waiter
+from mailtrip_checks.identity import Sighting, has_expired, may_delete, sight
+from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Waiter, refuse
+from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
 from mailtrip_checks.wire.pop3 import LoginTooSoon, MaildropBusy, Pop3Session
@@ -42,17 +43,18 @@ class Pop3Mailbox(Mailbox):
     def __init__(self, receive: Receive, common: Common, turns: Turns) -> None:
         self._turns = turns
         self._known: set[str] = set()
-        self._not_before_s = 0.0
+        self._maildrop = (receive.at.host.lower(), receive.at.port, receive.at.user)
         super().__init__(receive, common)
 
     @asynccontextmanager
     async def _session(self, stages: Stages) -> AsyncGenerator[Pop3Session]:
         """A session that holds the maildrop; leaves by QUIT, or drops the connection (nothing is deleted then)."""
         gates = self.common.gates
-        gates.check_logins(self.endpoint)
-        maildrop = (self.endpoint.host, self.endpoint.port, self.endpoint.user)
-        async with self._turns.of(maildrop), gates.connection(self.endpoint):
-            await self.clock.sleep(self._not_before_s - self.clock.now())
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._turns.of(self._maildrop))
+            await self.clock.sleep(self._delay_s())
+            await held.enter_async_context(gates.connection(self.endpoint))
+            gates.check_logins(self.endpoint)
             try:
                 session = await Pop3Session.open(
                     self.endpoint,
@@ -67,17 +69,31 @@ class Pop3Mailbox(Mailbox):
                 raise
             gates.login_was(self.endpoint, accepted=True)
             self.host = session.host
-            self._not_before_s = self.clock.now() + (session.login_delay_s or 0)
+            self._turns.not_before_s[self._maildrop] = self.clock.now() + (session.login_delay_s or 0)
             try:
                 yield session
             finally:
                 await session.close()
+
+    def _delay_s(self) -> float:
+        return max(self._turns.not_before_s[self._maildrop] - self.clock.now(), 0.0)
 
     def _warn_once(self, text: str) -> None:
         if text not in self.ears.warnings:
             self.ears.warnings.append(text)
 
     async def _begin(self) -> None:
+        until_s = self.clock.now() + self.receive.step_timeout_s
+        while True:
+            try:
+                return await self._note_what_is_there()
+            except (MaildropBusy, LoginTooSoon) as busy:
+                if self.clock.now() >= until_s:
+                    raise
+                self.transcript.note(f"{busy.what}; trying again")
+            await self._pause(self.first_gap_s)
+
+    async def _note_what_is_there(self) -> None:
         stages = Stages(self.clock, Leg.MAILBOX)
         try:
             async with self._session(stages) as session:
@@ -94,24 +110,19 @@ class Pop3Mailbox(Mailbox):
 
     async def _look(self, *, thorough: bool) -> None:
         stages = Stages(self.clock, Leg.MAILBOX)
-        try:
-            async with self._session(stages) as session:
-                finds = await self._find(session, stages)
-                doomed = [find for find in finds if self._is_doomed(find)]
-                started_at_s = self.clock.now()
-                for find in doomed:
-                    await session.dele(find.number)
-                quit_failed = await self._quit(session)
-                if doomed:
-                    stages.add("delete", started_at_s, self.clock.now())
-        except (MaildropBusy, LoginTooSoon) as busy:
-            self.transcript.note(f"{busy.what}; looking again later")
-            return
+        async with self._session(stages) as session:
+            finds, looked_at = await self._find(session)
+            doomed = [find for find in finds if self._is_doomed(find)]
+            started_at_s = self.clock.now()
+            kept = await self._remove(session, doomed)
+            if doomed:
+                stages.add("delete", started_at_s, self.clock.now())
+        self._known |= looked_at  # not before: what a broken session found must be found again
         for find in finds:
             if not find.waiter.arrived.done():
                 deletion = self.deletion_of(find.sighting, find.waiter.receive)
                 if deletion is not None:
-                    self._settle(deletion, quit_failed if find in doomed else "it could not be proved ours again")
+                    self._settle(deletion, kept if find in doomed else "it could not be proved ours again")
                 session_stages = self._stages_of(find, finds, stages)
                 find.waiter.arrived.set_result(
                     Arrival(find.sighting, find.bracket, find.mail, session_stages, deletion)
@@ -120,12 +131,15 @@ class Pop3Mailbox(Mailbox):
     @staticmethod
     def _settle(deletion: asyncio.Future[Deletion], kept: str) -> None:
         if kept:
-            deletion.set_exception(Undeleted(f"the deletion is not certain: {kept}"))
+            refuse(deletion, Undeleted(f"the deletion is not certain: {kept}"))
         else:
             deletion.set_result(Deletion())
 
-    async def _quit(self, session: Pop3Session) -> str:
+    async def _remove(self, session: Pop3Session, doomed: Sequence[_Find]) -> str:
+        """Mark them and leave, by which they go; says why that is not certain, "" where it is."""
         try:
+            for find in doomed:
+                await session.dele(find.number)
             await session.quit()
         except TripError as error:
             return error.what
@@ -137,19 +151,21 @@ class Pop3Mailbox(Mailbox):
         session = (Stage(s.leg, s.name, s.started_at_s, s.length_s, shared) for s in stages.taken)
         return (*session, *find.stages)
 
-    async def _find(self, session: Pop3Session, stages: Stages) -> list[_Find]:
+    async def _find(self, session: Pop3Session) -> tuple[list[_Find], set[str]]:
+        """What ends a waiting, and the unique ids of all that was looked at."""
         started_at_s = self.clock.now()
         finds: list[_Find] = []
+        looked_at: set[str] = set()
         listing = await session.uidl()
         for number, unique_id in listing:
             if unique_id in self._known:
                 continue
             header = await session.top(number)
-            self._known.add(unique_id)
+            looked_at.add(unique_id)
             waited = self.waiter_for(header) if header is not None else None
             if waited and waited[0] not in [find.waiter for find in finds]:
                 finds.append(await self._retrieve(session, number, waited, started_at_s))
-        return finds
+        return finds, looked_at
 
     async def _retrieve(
         self, session: Pop3Session, number: int, waited: tuple[Waiter, Sighting], started_at_s: float
@@ -170,10 +186,8 @@ class Pop3Mailbox(Mailbox):
     async def _rest(self, for_s: float | None) -> None:
         if for_s is None:
             await self._wake.wait()
-            return
-        with suppress(TimeoutError):
-            async with self.clock.timeout_at(self.clock.now() + for_s):
-                await self._wake.wait()
+        elif not self._wake.is_set():
+            await self._pause(for_s)
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         """Nothing to do: the session that finds a mail deletes it."""
@@ -184,8 +198,7 @@ class Pop3Mailbox(Mailbox):
         async with self._session(Stages(self.clock, Leg.MAILBOX)) as session:
             for number, _ in (await session.uidl())[-SWEEP_NEWEST:]:
                 header = await session.top(number)
-                sighting = sight(header, self.common.key) if header else None
-                if sighting and sighting.kind is Kind.OURS and sighting.expires is not None and sighting.expires < now:
+                if header and has_expired(sight(header, self.common.key), now):
                     await session.dele(number)
                     expired += 1
             await session.quit()

@@ -10,9 +10,12 @@ from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.gates import Turns
 from mailtrip_checks.mailbox.imap import ImapMailbox
 from mailtrip_checks.mailbox.pop3 import Pop3Mailbox
-from mailtrip_checks.mailbox.watch import Arrival, Common, Mailbox, Waiter
+from mailtrip_checks.mailbox.waiting import Arrival, Common, Waiter
+from mailtrip_checks.mailbox.watch import CLOSE_WITHIN_S, Mailbox
 from mailtrip_checks.outcome import Line, Stage
 from mailtrip_checks.trips import Protocol, Receive
+
+CLOSE_IN_HASTE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -42,18 +45,18 @@ class Watch:
         try:
             await self._mailbox.opened()
         except BaseException:
-            await self._leave()
+            await self._leave(in_haste=True)
             raise
         self._waiter = self._mailbox.join(self._token, self._receive)
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         if self._mailbox and self._waiter:
             self._mailbox.leave(self._waiter)
-        await self._leave()
+        await self._leave(in_haste=kind is asyncio.CancelledError)
 
-    async def _leave(self) -> None:
-        await asyncio.shield(self._mailboxes.leave(self._key, self._receive))
+    async def _leave(self, *, in_haste: bool) -> None:
+        await asyncio.shield(self._mailboxes.leave(self._key, self._receive, in_haste=in_haste))
 
     @property
     def _pays(self) -> bool:
@@ -122,16 +125,16 @@ class Mailboxes:
         use.users += 1
         return use.mailbox
 
-    async def leave(self, key: Hashable, receive: Receive) -> None:
-        """For Watch: one user less; the last one closes the mailbox."""
+    async def leave(self, key: Hashable, receive: Receive, *, in_haste: bool) -> None:
+        """For Watch: one user less; the last one closes the mailbox, and sweeps nothing where it is `in_haste`."""
         use = self._open[key]
         use.users -= 1
         place = _place(receive)
         self._planned[place] -= 1
-        use.mailbox.sweeps = self._planned[place] == 0
+        use.mailbox.sweeps = self._planned[place] == 0 and not in_haste
         if use.users == 0:
             del self._open[key]
-            await use.mailbox.close()
+            await use.mailbox.close(CLOSE_IN_HASTE_S if in_haste else CLOSE_WITHIN_S)
 
     def _make(self, receive: Receive) -> Mailbox:
         match receive.at.protocol:

@@ -9,88 +9,19 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TypeVar
 
-from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, TimedOut, TripError, Undeleted
-from mailtrip_checks.gates import Gates
+from mailtrip_checks.errors import Cancelled, LoginFailed, TimedOut, TripError
 from mailtrip_checks.identity import Kind, Sighting, counts_as_arrival, may_delete, sight
-from mailtrip_checks.outcome import Bracket, Stage
+from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Ears, Waiter, lost, refuse, spare
+from mailtrip_checks.outcome import Stage
 from mailtrip_checks.trips import Receive
-from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.transcript import Transcript
 
 GAP_GROWTH = 1.6
 # While trips still wait, deletions are gathered for this long: a deletion blinds the watch for a few exchanges.
 GATHER_DELETIONS_S = 0.25
 CLOSE_WITHIN_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """What all mailboxes of a run share."""
-
-    network: Network
-    gates: Gates
-    key: bytes
-
-    @property
-    def clock(self) -> Clock:
-        return self.network.clock
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """A mail that is gone, or at least flagged; `stage` where it was a step of its own."""
-
-    warning: str = ""
-    stage: Stage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A mail that ended the waiting. `deletion` raises Undeleted; None where the mail is not to be deleted."""
-
-    sighting: Sighting
-    bracket: Bracket
-    mail: bytes
-    stages: tuple[Stage, ...]
-    deletion: asyncio.Future[Deletion] | None
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A trip at a mailbox. `active` once its mail may be there; `last_call` once the next look decides."""
-
-    token: str
-    receive: Receive
-    arrived: asyncio.Future[Arrival]
-    missed_at_s: float
-    active: bool = False
-    last_call: bool = False
-    looks: int = 0
-    reports: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Doomed:
-    """A mail to delete: its UID, good under that UIDVALIDITY, and what it was when it was found."""
-
-    sighting: Sighting
-    uid: int
-    uidvalidity: int | None
-    receive: Receive
-    since_s: float
-    done: asyncio.Future[Deletion]
-
-
-@dataclass(slots=True)
-class Ears:
-    """Where a mailbox tells what all its users should hear."""
-
-    warnings: list[str] = field(default_factory=list[str])
 
 
 class Mailbox(ABC):
@@ -114,6 +45,8 @@ class Mailbox(ABC):
         self._wake = asyncio.Event()
         self._leaving = False
         self._gap_s = self.first_gap_s
+        self._retry_gap_s = 0.0
+        self._failed: Exception | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._tend(), name=f"mailbox {receive.mailbox} at {self.host}")
 
@@ -147,11 +80,17 @@ class Mailbox(ABC):
     async def _reconnect(self) -> None:
         """Begin again after a broken connection, without forgetting what has been seen; raises TripError."""
 
+    def _delay_s(self) -> float:
+        """How long the server makes us wait before the next look."""
+        return 0.0
+
     # What a trip does.
 
     async def opened(self) -> None:
-        """Return once the mailbox is watched; raises why it is not."""
+        """Return once the mailbox is watched; raises why it is not, or no more."""
         await asyncio.shield(self._opened)
+        if self._failed:
+            raise self._failed
 
     def join(self, token: str, receive: Receive) -> Waiter:
         """Wait here from now on; the mailbox must be open."""
@@ -179,21 +118,28 @@ class Mailbox(ABC):
                 return await asyncio.shield(waiter.arrived)
         waiter.last_call = True
         self._wake.set()
-        bound_s = 2 * waiter.receive.step_timeout_s
+        bound_s = 2 * waiter.receive.step_timeout_s + self._delay_s()
         try:
             async with self.clock.timeout_at(self.clock.now() + bound_s):
                 return await asyncio.shield(waiter.arrived)
         except TimeoutError as error:
             raise TimedOut(f"{self.host} did not answer the last look within {bound_s:g} s") from error
 
-    async def close(self) -> None:
-        """Finish what is to be deleted, sweep if this was the mailbox's last use, and log out; bounded in time."""
+    async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
+        """Finish what is to be deleted, sweep if this was the mailbox's last use, and log out; bounded in time.
+
+        Raises an error of ours that ended the task.
+        """
         self._leaving = True
         self._wake.set()
-        done, _ = await asyncio.wait({self._task}, timeout=CLOSE_WITHIN_S)
-        if not done:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        if self._opened.done():  # else nothing was seen that could be cleaned up
+            with suppress(TimeoutError):
+                async with self.clock.timeout_at(self.clock.now() + within_s):
+                    await asyncio.wait({self._task})
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.result()
 
     # The task.
 
@@ -211,6 +157,9 @@ class Mailbox(ABC):
                     await self._sweep()
         except TripError as error:
             self._fail(error)
+        except Exception as error:
+            self._fail(error)
+            raise
         except BaseException:
             self._fail(Cancelled("the watch of the mailbox was stopped"))
             raise
@@ -220,23 +169,26 @@ class Mailbox(ABC):
     async def _turn(self) -> None:
         self._wake.clear()
         if self._doomed and self._deletions_are_due():
-            batch, self._doomed = self._doomed, []
-            await self._delete_batch(batch)
+            await self._delete_batch(tuple(self._doomed))
             return
         waiting = [waiter for waiter in self._waiters.values() if waiter.active and not waiter.arrived.done()]
         if not waiting:
-            await self._rest(None)
+            await self._rest(self._until_deletions_s())
+            return
+        if (delay_s := self._delay_s()) > 0:
+            await self._pause(delay_s)
             return
         last = [waiter for waiter in waiting if waiter.last_call]
         started_at_s = self.clock.now()
         await self._look(thorough=bool(last))
+        self._retry_gap_s = 0.0
         for waiter in waiting:
             if not waiter.arrived.done():
                 waiter.looks += 1
                 waiter.missed_at_s = max(waiter.missed_at_s, started_at_s)
         for waiter in last:
             if not waiter.arrived.done():
-                waiter.arrived.set_exception(Lost(_lost(waiter)))
+                waiter.arrived.set_exception(lost(waiter))
         waiting = [waiter for waiter in waiting if not waiter.arrived.done()]
         if waiting:
             await self._rest(self._next_gap_s(waiting))
@@ -248,52 +200,68 @@ class Mailbox(ABC):
     def _deletions_are_due(self) -> bool:
         return not self._anybody_waits or self.clock.now() - self._doomed[0].since_s >= GATHER_DELETIONS_S
 
+    def _until_deletions_s(self) -> float | None:
+        """How long until what is to be deleted is due; None where nothing is."""
+        return max(self._doomed[0].since_s + GATHER_DELETIONS_S - self.clock.now(), 0) if self._doomed else None
+
     def _next_gap_s(self, waiting: Sequence[Waiter]) -> float:
         if self._wake.is_set():
             return 0
         gap_s = min(self._gap_s, *(waiter.receive.interval_s for waiter in waiting))
         self._gap_s *= GAP_GROWTH
-        if self._doomed:
-            gap_s = min(gap_s, max(self._doomed[0].since_s + GATHER_DELETIONS_S - self.clock.now(), 0))
-        return gap_s
+        until_deletions_s = self._until_deletions_s()
+        return gap_s if until_deletions_s is None else min(gap_s, until_deletions_s)
 
     async def _delete_batch(self, batch: Sequence[Doomed]) -> None:
         try:
             await self._delete(batch)
         except TripError as error:
-            for doomed in batch:
-                _refuse(doomed.done, Undeleted(f"could not be deleted: {error.what}", reply=error.reply))
+            spare(batch, error)
             raise
+        finally:
+            self._doomed = [doomed for doomed in self._doomed if not doomed.done.done()]
 
     async def _recover(self, error: TripError) -> None:
-        """The connection broke while trips wait: connect again until it works or nobody waits any more."""
+        """Something broke while trips are here: begin again, at growing gaps, until it works or nobody waits any more.
+
+        Raises where trying again could lock the account, and where nobody is left to try for.
+        """
         self.transcript.note(f"{error.what}; connecting again")
-        gap_s = self.first_gap_s
-        while not self._leaving:
+        self._end_last_calls(error)
+        while not self._leaving and not isinstance(error, LoginFailed | Cancelled):
+            if not any(waiter.last_call for waiter in self._waiters.values()):
+                await self._pause(self._retry_gap_s)
+            self._retry_gap_s = min(max(4 * self._retry_gap_s, self.first_gap_s), self.receive.interval_s)
             try:
                 await self._reconnect()
-            except LoginFailed:
-                raise  # trying again would lock the account
             except TripError as again:
                 error = again
             else:
                 return
-            for waiter in [waiter for waiter in self._waiters.values() if waiter.last_call]:
-                waiter.arrived.set_exception(error)
-                self._waiters.pop(waiter.token)
-            self._wake.clear()
-            gap_s = min(gap_s * 4, self.receive.interval_s)
-            with suppress(TimeoutError):
-                async with self.clock.timeout_at(self.clock.now() + gap_s):
-                    await self._wake.wait()
+            self._end_last_calls(error)
+            spare(self._doomed, error)
+            self._doomed.clear()
         raise error
 
-    def _fail(self, error: TripError) -> None:
-        _refuse(self._opened, error)
+    def _end_last_calls(self, error: TripError) -> None:
         for waiter in self._waiters.values():
-            _refuse(waiter.arrived, error)
-        for doomed in self._doomed:
-            _refuse(doomed.done, error)
+            if waiter.last_look_broke:
+                refuse(waiter.arrived, error)
+            waiter.last_look_broke = waiter.last_call
+
+    async def _pause(self, for_s: float) -> None:
+        """Wait so long, or until woken."""
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with self.clock.timeout_at(self.clock.now() + for_s):
+                await self._wake.wait()
+
+    def _fail(self, error: Exception) -> None:
+        self._failed = error
+        refuse(self._opened, error)
+        for waiter in self._waiters.values():
+            refuse(waiter.arrived, error)
+        spare(self._doomed, error)
 
     # What protocols call.
 
@@ -303,8 +271,8 @@ class Mailbox(ABC):
         waiter = self._waiters.get(sighting.token) if sighting else None
         if sighting is None or waiter is None or waiter.arrived.done():
             return None
-        if sighting.kind is Kind.REPORT:
-            waiter.reports += 1
+        if sighting.kind is Kind.REPORT and not waiter.reported:
+            waiter.reported = True
             self.transcript.note(f"a delivery report about {sighting.token} came; it is no delivery")
         return (waiter, sighting) if counts_as_arrival(sighting, waiter.receive.match) else None
 
@@ -314,17 +282,3 @@ class Mailbox(ABC):
         if receive.delete.wanted and may_delete(sighting, dedicated=receive.mailbox_is_dedicated):
             return asyncio.get_running_loop().create_future()
         return None
-
-
-def _lost(waiter: Waiter) -> str:
-    report = "; a delivery report about it came instead" if waiter.reports else ""
-    return f"accepted, looked for {waiter.looks} times, and not there in time{report}"
-
-
-_Result = TypeVar("_Result")
-
-
-def _refuse(future: asyncio.Future[_Result], error: TripError) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # nobody may be left to hear it

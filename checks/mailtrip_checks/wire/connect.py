@@ -59,8 +59,7 @@ async def secured(
     """
     where = f"{endpoint.host}:{endpoint.port}"
     security = endpoint.security
-    if security is not Security.NONE and not endpoint.trust.verify:
-        warn(f"{where} may show any certificate: `verify: false`")
+    _warn_if_unverified(endpoint, warn)
     if security in (Security.TLS, Security.TLS_IF_AVAILABLE):
         try:
             return await dial(True)
@@ -89,6 +88,11 @@ async def secured(
         await session.close()
         raise
     return session
+
+
+def _warn_if_unverified(endpoint: Endpoint, warn: Callable[[str], None]) -> None:
+    if endpoint.security is not Security.NONE and not endpoint.trust.verify:
+        warn(f"{endpoint.host}:{endpoint.port} may show any certificate: `verify: false`")
 
 
 async def open_socket(
