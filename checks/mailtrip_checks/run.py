@@ -15,9 +15,9 @@ from mailtrip_checks.trips import Auth, Protocol, Receive, Send, Trip, Until
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.imap import ImapSession
 from mailtrip_checks.wire.pop3 import Pop3Session
-from mailtrip_checks.wire.smtp import Phase, SmtpSession
+from mailtrip_checks.wire.smtp import Phase
 from mailtrip_checks.wire.transcript import Transcript
-from mailtrip_checks.world import World
+from mailtrip_checks.world import Sender, World
 
 REMOVED_LATER = "the next run in that mailbox removes it once it has expired"
 
@@ -76,19 +76,19 @@ async def _submit(trip: Trip, send: Send, world: World, journal: Journal, grace_
 async def _submit_once(trip: Trip, send: Send, world: World, journal: Journal, grace_s: float, *, own: bool) -> None:
     leaves = trip.receive is not None and not trip.receive.delete.wanted
     expires_after_s = None if leaves else send.timeout_s + trip.timeout_s
-    async with world.smtp.session(send, journal.dialogue, own=own) as session:
+    async with world.sender(send, journal.dialogue, own=own) as sender:
         journal.mail_sent = compose(
             send, journal.token, world.key, wall_s=world.clock.wall(), expires_after_s=expires_after_s
         )
         await world.gates.turn_to_send(send.via)
-        await _dialogue(send, session, world, journal, grace_s)
+        await _dialogue(send, sender, world, journal, grace_s)
 
 
-async def _dialogue(send: Send, session: SmtpSession, world: World, journal: Journal, grace_s: float) -> None:
+async def _dialogue(send: Send, sender: Sender, world: World, journal: Journal, grace_s: float) -> None:
     """MAIL to the final 250. Once the message is on its way, a stop of the run waits for the answer, within bounds."""
     spent_s = sum(stage.length_s for stage in journal.dialogue.opening if not stage.shared)
     dialogue = asyncio.ensure_future(
-        session.submit(
+        sender.submit(
             send.sender, send.recipients, journal.mail_sent, send.until, journal.dialogue.stages, journal.submission
         )
     )

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import LoginFailed
 from mailtrip_checks.gates import Gates
+from mailtrip_checks.mx import MailExchangers
 from mailtrip_checks.outcome import Line, Stage
 from mailtrip_checks.trips import Send
 from mailtrip_checks.wire.connect import Network
@@ -77,9 +79,10 @@ class Dialogue:
 class SmtpPool:
     """The SMTP connections of a run, each in use by one trip at a time."""
 
-    def __init__(self, network: Network, gates: Gates) -> None:
+    def __init__(self, network: Network, gates: Gates, rng: Random | None = None) -> None:
         self._network = network
         self._gates = gates
+        self._exchangers = MailExchangers(rng or Random())  # noqa: S311  (it spreads load, and guards nothing)
         self._lines: dict[Hashable, _Line] = {}
 
     @asynccontextmanager
@@ -142,7 +145,8 @@ class SmtpPool:
             warnings: list[str] = []
             try:
                 async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
-                    session = await SmtpSession.open(
+                    opening = self._exchangers.open if send.via.mx else SmtpSession.open
+                    session = await opening(
                         send.via,
                         self._network,
                         helo=send.helo,

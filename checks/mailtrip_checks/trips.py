@@ -11,6 +11,7 @@ from mailtrip_checks.secrets import Secret
 
 class Protocol(StrEnum):
     SMTP = "smtp"
+    SENDMAIL = "sendmail"
     IMAP = "imap"
     POP3 = "pop3"
 
@@ -86,7 +87,9 @@ OAuth2: TypeAlias = FixedToken | TokenCommand | TokenEndpoint
 class Endpoint:
     """A server, and how to use it. `name` is how the definition calls it, never with a password in it.
 
-    `embedded` says that host, port and trust are filled in when the in-process servers run.
+    `embedded` says that host, port and trust are filled in when the in-process servers run; `mx` that `host` is the
+    recipient's domain, whose MX records are asked for at the resolver `dns` (None: the system's). `addresses` are the
+    host's where they are known already. `command` is the mail program of a SENDMAIL endpoint.
     """
 
     name: str
@@ -105,6 +108,10 @@ class Endpoint:
     login_failures: int = 10
     embedded: bool = False
     oauth2: OAuth2 | None = None
+    mx: bool = False
+    dns: tuple[str, int] | None = None
+    addresses: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -1,6 +1,7 @@
 """What all trips of a run share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Protocol
 
@@ -9,9 +10,13 @@ from mailtrip_checks.gates import Gates
 from mailtrip_checks.mailbox.registry import Mailboxes
 from mailtrip_checks.mailbox.waiting import Common
 from mailtrip_checks.secrets import Masker, Secret
-from mailtrip_checks.smtp_pool import SmtpPool
-from mailtrip_checks.trips import Endpoint, Trip
+from mailtrip_checks.sendmail import mail_program
+from mailtrip_checks.smtp_pool import Dialogue, SmtpPool
+from mailtrip_checks.trips import Endpoint, Send, Trip, Until
+from mailtrip_checks.trips import Protocol as MailProtocol
 from mailtrip_checks.wire.connect import Network
+from mailtrip_checks.wire.smtp import Submission
+from mailtrip_checks.wire.transcript import Stages
 
 
 class Embedded(Protocol):
@@ -19,6 +24,22 @@ class Embedded(Protocol):
 
     def locate(self, endpoint: Endpoint, address: str) -> Endpoint:
         """The endpoint with host, port, trust and a password for the mailbox of `address`, which is made if missing."""
+        ...
+
+
+class Sender(Protocol):
+    """What a message is handed to: an SMTP session, or the local mail program."""
+
+    async def submit(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        message: bytes,
+        until: Until,
+        stages: Stages,
+        submission: Submission,
+    ) -> None:
+        """Submit one message; `submission` is true also where this raises or is cancelled. Stage `submit`."""
         ...
 
 
@@ -35,6 +56,12 @@ class World:
         self.smtp = SmtpPool(network, self.gates)
         self.mailboxes = Mailboxes(Common(network, self.gates, key))
         self._embedded = embedded
+
+    def sender(self, send: Send, dialogue: Dialogue, *, own: bool) -> AbstractAsyncContextManager[Sender]:
+        """What `send.via` names, ready to take a message; see `SmtpPool.session`."""
+        if send.via.protocol is MailProtocol.SENDMAIL:
+            return mail_program(send, self.network, self.gates, dialogue)
+        return self.smtp.session(send, dialogue, own=own)
 
     def located(self, trips: Iterable[Trip]) -> tuple[Trip, ...]:
         """The trips with every embedded endpoint resolved and every secret known to the masker."""

@@ -35,7 +35,19 @@ NEEDED = {  # Debian's packages, and a file by which each is known
     "dovecot-pop3d": "/usr/lib/dovecot/pop3-login",
     "dovecot-lmtpd": "/usr/lib/dovecot/lmtp",
 }
-QUEUES = ("incoming", "active", "deferred", "bounce", "defer", "trace", "hold", "corrupt", "private", "public")
+QUEUES = (
+    "incoming",
+    "active",
+    "deferred",
+    "bounce",
+    "defer",
+    "trace",
+    "hold",
+    "corrupt",
+    "maildrop",
+    "private",
+    "public",
+)
 IMPLICIT_TLS = ("smtps", "imaps", "pop3s")
 START_WITHIN_S = 20.0
 

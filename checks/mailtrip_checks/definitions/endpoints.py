@@ -5,8 +5,9 @@ from typing import Final
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
 from mailtrip_checks.definitions.oauth2 import implied, token_source
-from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, as_mapping
+from mailtrip_checks.definitions.places import EMBEDDED, MX, as_mapping
 from mailtrip_checks.definitions.references import References
+from mailtrip_checks.definitions.routes import DEFAULT_COMMAND, check_leg, check_server
 from mailtrip_checks.definitions.scalars import shown
 from mailtrip_checks.definitions.schema import ConnectionsKeys, ReceiveKeys, SendKeys, ServerKeys
 from mailtrip_checks.definitions.tree import REFERENCE, Map, Text, Tree
@@ -24,6 +25,7 @@ _AUTHS: Final = {
     Protocol.IMAP: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN, Auth.OAUTH2),
     Protocol.POP3: (Auth.NONE, Auth.PASSWORD, Auth.PLAIN, Auth.APOP, Auth.OAUTH2),
 }
+_SENDERS: Final = (Protocol.SMTP, Protocol.SENDMAIL)
 _VIA: Final = ("send", "via")
 _AT: Final = ("receive", "at")
 _DEFAULT: Final = Endpoint("", Protocol.SMTP, "", 0, Security.NONE)
@@ -59,12 +61,13 @@ class Endpoints:
 
     def _server(self, trip: Subject, way: tuple[str, str]) -> _Server | None:
         """What the leg names, read and checked; None where it names nothing that can be one."""
-        place, _ = trip.find(way)
+        place, mark = trip.find(way)
         name, key = "", ".".join(way)
-        mapping: Tree = place
         if not trip.has(*way):
-            missing = "MX records are not supported yet; " if way is _VIA else ""
-            trip.add(way, f"is missing; {missing}write a server's name or URL")
+            place = Text(MX, mark, "") if way is _VIA else None
+        mapping: Tree = place
+        if place is None:
+            trip.add(way, "is missing; write a server's name or URL")
         elif isinstance(place, Text) and not _unfilled(place):
             try:
                 mapping = as_mapping(place)
@@ -73,15 +76,13 @@ class Endpoints:
                     mapping = self._named(trip, place)
             except ValueError as error:
                 trip.add(way, str(error))
-        if not isinstance(mapping, Map) or not trip.has(*way):
+        if not isinstance(mapping, Map):
             return None
         subject = Subject(mapping, trip.mistakes, key, trip.row)
         return _Server(name, validated(ServerKeys, subject), subject)
 
     def _named(self, trip: Subject, name: Text) -> Tree:
         """The server of this name, filled in; raises ValueError where there is none."""
-        if name in RESERVED:
-            raise ValueError(f"`{name}` is not supported yet; write a server's name or URL")
         raw = self._servers.get(name)
         if raw is None:
             raise ValueError(self._no_server(name))
@@ -110,7 +111,7 @@ def _unfilled(text: Text) -> bool:
 def _protocol(server: _Server, way: tuple[str, str]) -> Protocol | None:
     protocol = server.keys.protocol
     if server.subject.has("protocol"):
-        if protocol and (protocol is Protocol.SMTP) != (way is _VIA):
+        if protocol and (protocol in _SENDERS) != (way is _VIA):
             wanted = "smtp" if way is _VIA else "imap or pop3"
             what = f"speaks {protocol}, but `{'.'.join(way)}` needs {wanted}; name another server"
             server.subject.add((), what)
@@ -128,7 +129,13 @@ def _endpoint(
     server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, recipient: str, trip: Subject
 ) -> Endpoint:
     keys = server.keys
-    host = keys.host or ""
+    check_server(server.subject, keys, protocol)
+    through_mx = keys.host == MX
+    if isinstance(leg, SendKeys):
+        check_leg(trip, leg, protocol, through_mx=through_mx)
+    if protocol is Protocol.SENDMAIL:
+        return _program(server)
+    host = recipient.rpartition("@")[2].lower() if through_mx else keys.host or ""
     embedded = host == EMBEDDED
     if not server.subject.has("host"):
         server.subject.add((), "has no host; write `host: mail.example.com`")
@@ -159,6 +166,24 @@ def _endpoint(
         rate_per_s=keys.rate,
         login_failures=keys.login_failures or _DEFAULT.login_failures,
         embedded=embedded,
+        mx=through_mx,
+        dns=keys.dns,
+    )
+
+
+def _program(server: _Server) -> Endpoint:
+    keys, command = server.keys, server.keys.command or DEFAULT_COMMAND
+    connections = keys.connections or ConnectionsKeys()
+    return Endpoint(
+        name=server.name or Protocol.SENDMAIL,
+        protocol=Protocol.SENDMAIL,
+        host=command[0],
+        port=0,
+        security=Security.NONE,
+        connections_per_host=connections.host or _DEFAULT.connections_per_host,
+        connections_per_user=connections.user or _DEFAULT.connections_per_user,
+        rate_per_s=keys.rate,
+        command=command,
     )
 
 

@@ -1,4 +1,4 @@
-"""A server written as a URL or as `embedded`, as the mapping that says the same."""
+"""A server written as a URL or by a reserved name, as the mapping that says the same."""
 
 import contextlib
 import re
@@ -10,7 +10,9 @@ from mailtrip_checks.definitions.references import pieces
 from mailtrip_checks.definitions.tree import REFERENCE, Map, Text, Tree
 
 EMBEDDED: Final = "embedded"
-RESERVED: Final = frozenset({EMBEDDED, "mx", "sendmail"})
+MX: Final = "mx"
+SENDMAIL: Final = "sendmail"
+RESERVED: Final = frozenset({EMBEDDED, MX, SENDMAIL})
 
 
 class _Scheme(NamedTuple):
@@ -46,13 +48,17 @@ def is_url(text: str) -> bool:
 
 
 def as_mapping(place: Text) -> Map | None:
-    """The keys that a URL or `embedded…` stands for; None for anything else, such as a server's name.
+    """The keys that a URL, `embedded…`, `mx` or `sendmail` stands for; None for anything else, such as a server's name.
 
     A key that the URL decides by leaving it out is there with None. Raises ValueError, which shows nothing of a URL.
     User and password are percent-decoded, except what comes through a `${…}`.
     """
     if place == EMBEDDED or place.startswith(f"{EMBEDDED}:"):
         return _embedded(place)
+    if place == MX:
+        return Map(place.at, (("protocol", Text("smtp", place.at)), ("host", place)))
+    if place == SENDMAIL:
+        return Map(place.at, (("protocol", place),))
     match = _URL.match(place)
     if match is None:
         return None

@@ -6,11 +6,12 @@ All raise ValueError, whose text says what is wrong and what to write instead. A
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
-from mailtrip_checks.definitions.tree import Map, Text, is_file
+from mailtrip_checks.definitions.tree import Items, Map, Text, is_file
 from mailtrip_checks.secrets import Secret
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -31,6 +32,7 @@ _TOKEN_URL: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+_RESOLVER: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)|([0-9a-fA-F:]+))(?::(\d{1,5}))?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _TAG: Final = re.compile(r"[a-z][a-z0-9-]*")
 _SHOWN: Final = 60
@@ -197,6 +199,31 @@ def token_url(value: object) -> str:
     if match["scheme"].lower() == "http" and match["host"].lower() not in _LOOPBACK:
         raise ValueError("would send secrets in plain text; write https://")
     return str(found)
+
+
+def resolver(value: object) -> tuple[str, int]:
+    """Address and port of a DNS server: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:5353`."""
+    found = text(value)
+    match = _RESOLVER.fullmatch(found)
+    address, port = (match[1] or match[2] or match[3], int(match[4] or 53)) if match else ("", 0)
+    try:
+        ip_address(address)
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise ValueError(f"{shown(found)} is no resolver's address; write it as 192.0.2.53 or 127.0.0.1:5353")
+    return address, port
+
+
+def command(value: object) -> tuple[str, ...]:
+    """A program and its arguments; the program's path is relative to the file that names it."""
+    if not isinstance(value, Items) or not value:
+        raise ValueError("is no command; write a list, as in `[/usr/sbin/sendmail, -i]`")
+    program, *arguments = map(text, value)
+    if not program or any("\0" in word for word in (program, *arguments)):
+        raise ValueError("names no program; write its path first")
+    path = str(program.at.path.parent / program) if "/" in program else str(program)
+    return path, *map(str, arguments)
 
 
 def helo(value: object) -> str:

@@ -24,7 +24,7 @@ _OWN_HEADERS: Final = {
     "to": "write it under `to`",
 }
 
-_PROTOCOL: Final = scalars.word(trips.Protocol, not_yet=frozenset({"listen", "sendmail"}))
+_PROTOCOL: Final = scalars.word(trips.Protocol, not_yet=frozenset({"listen"}))
 
 
 def _raw_map(value: object) -> Map:
@@ -150,7 +150,7 @@ class OAuth2Keys(Keys):
 
 
 class ServerKeys(Keys):
-    not_yet = frozenset({"provider", "dns", "command", "accept"})
+    not_yet = frozenset({"provider", "accept"})
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
@@ -166,6 +166,8 @@ class ServerKeys(Keys):
     connections: ConnectionsKeys | None = None
     rate: Annotated[float, PlainValidator(scalars.rate_per_s)] | None = None
     login_failures: Count | None = None
+    dns: Annotated[tuple[str, int], PlainValidator(scalars.resolver)] | None = None
+    command: Annotated[tuple[str, ...], PlainValidator(scalars.command)] | None = None
 
 
 class AttachmentKeys(Keys):

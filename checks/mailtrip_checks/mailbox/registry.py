@@ -142,8 +142,8 @@ class Mailboxes:
                 return ImapMailbox(receive, self._common)
             case Protocol.POP3:
                 return Pop3Mailbox(receive, self._common, self._turns)
-            case Protocol.SMTP:
-                raise Cancelled(f"{receive.at.name} is an SMTP server, which holds no mailbox")
+            case Protocol.SMTP | Protocol.SENDMAIL:
+                raise Cancelled(f"{receive.at.name} takes mail, but holds no mailbox")
 
 
 def _place(receive: Receive) -> Hashable:

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
@@ -123,6 +123,8 @@ async def open_socket(
 
 
 async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
+    if endpoint.addresses:
+        return [found for address in endpoint.addresses for found in await _resolve(_at(endpoint, address))]
     look_up = partial(socket.getaddrinfo, endpoint.host, endpoint.port, _FAMILIES[endpoint.family], socket.SOCK_STREAM)
     try:
         found = look_up(flags=socket.AI_NUMERICHOST)  # an address needs no resolver, and no thread to wait in
@@ -163,6 +165,10 @@ async def _in_thread(call: Callable[[], _Result]) -> _Result:
 
     threading.Thread(target=run, name="mailtrip resolver", daemon=True).start()
     return await future
+
+
+def _at(endpoint: Endpoint, address: str) -> Endpoint:
+    return replace(endpoint, host=address, addresses=())
 
 
 async def _connect(sock: socket.socket, address: _SocketAddress) -> socket.socket:
