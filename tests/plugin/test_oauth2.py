@@ -40,7 +40,7 @@ def test_a_refused_token_is_explained(project: Project) -> None:
     )
     result = project.here()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*refused the token*", "*it says*"])
+    result.stdout.fnmatch_lines(["*refused the token*", "*invalid_token*"])
     result.stdout.no_fnmatch_line("*old-token*")
 
 
