@@ -69,5 +69,5 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _first_line(output: bytes) -> str:
-    lines = output.decode("utf-8", "backslashreplace").split("\n")
-    return next(filter(None, map(str.strip, lines)), "")
+    lines = (line.strip() for line in output.decode("utf-8", "backslashreplace").split("\n"))
+    return next((line for line in lines if line), "")

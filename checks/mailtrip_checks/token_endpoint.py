@@ -131,7 +131,7 @@ def _secret(answer: dict[str, object], name: str, masker: Masker) -> Secret | No
 def _seconds(value: object) -> float | None:
     """`expires_in`, which some servers write as text."""
     try:
-        seconds = float(value) if isinstance(value, int | float | str) else math.nan
+        seconds = float(value) if isinstance(value, int | float | str) and value is not True else math.nan
     except (ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) else None

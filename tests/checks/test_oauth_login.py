@@ -64,15 +64,26 @@ class World:
         await self.enter(endpoint)
 
     async def enter(self, endpoint: Endpoint) -> None:
-        common = {"stages": self.stages, "transcript": self.transcript, "warn": self.warnings.append}
         session: Session
-        match endpoint.protocol:
-            case Protocol.SMTP:
-                session = await SmtpSession.open(endpoint, self.network, helo="me.example", **common)  # type: ignore[arg-type]  # as spelt
-            case Protocol.IMAP:
-                session = await ImapSession.open(endpoint, self.network, step_timeout_s=5, **common)  # type: ignore[arg-type]  # as spelt
-            case Protocol.POP3:
-                session = await Pop3Session.open(endpoint, self.network, step_timeout_s=5, **common)  # type: ignore[arg-type]  # as spelt
+        if endpoint.protocol is Protocol.SMTP:
+            session = await SmtpSession.open(
+                endpoint,
+                self.network,
+                helo="me.example",
+                stages=self.stages,
+                transcript=self.transcript,
+                warn=self.warnings.append,
+            )
+        else:
+            client = ImapSession if endpoint.protocol is Protocol.IMAP else Pop3Session
+            session = await client.open(
+                endpoint,
+                self.network,
+                step_timeout_s=5,
+                stages=self.stages,
+                transcript=self.transcript,
+                warn=self.warnings.append,
+            )
         await session.close()
 
     @property
@@ -193,7 +204,7 @@ REFUSED = {
 @pytest.mark.parametrize("protocol", Protocol)
 async def test_a_server_that_gives_no_reason_is_said_to_give_none(world: World, play: Play, protocol: Protocol) -> None:
     async with play(REFUSED[protocol]) as port:
-        with pytest.raises(LoginFailed, match="it gave no reason$") as caught:
+        with pytest.raises(LoginFailed, match=r"it gave no reason$") as caught:
             await world.log_in(protocol, port)
     assert "scope" in caught.value.advice
 
@@ -291,7 +302,7 @@ async def test_a_server_that_offers_neither_is_told_and_nothing_is_tried(
     world: World, play: Play, protocol: Protocol, script: str
 ) -> None:
     async with play(script) as port:
-        with pytest.raises(LoginFailed, match="does not offer .*OAUTHBEARER or XOAUTH2"):
+        with pytest.raises(LoginFailed, match=r"does not offer .*OAUTHBEARER or XOAUTH2"):
             await world.log_in(protocol, port)
 
 

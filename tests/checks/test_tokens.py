@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -52,13 +51,13 @@ class Endpoint:
     asked: list[dict[str, str]] = field(default_factory=list)
 
 
-@contextmanager
-def serving() -> Iterator[Endpoint]:
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            endpoint.asked.append(dict(parse_qsl(asked)))
-            status, said = endpoint.answers.pop(0) if len(endpoint.answers) > 1 else endpoint.answers[0]
+            served.asked.append(dict(parse_qsl(asked)))
+            status, said = served.answers.pop(0) if len(served.answers) > 1 else served.answers[0]
             body = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -70,20 +69,14 @@ def serving() -> Iterator[Endpoint]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}/token")
+        served = Endpoint(f"http://127.0.0.1:{server.server_port}/token")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield endpoint
+            yield served
         finally:
             server.shutdown()
             thread.join()
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    with serving() as endpoint:
-        yield endpoint
 
 
 class World:
