@@ -139,7 +139,7 @@ class Engine:
             placed = await asyncio.to_thread(world.located, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):
                 run.trip = trip
-            world.mailboxes.plan(trip.receive for trip in placed if trip.receive)
+            world.mailboxes.plan(trip.receive for trip in placed if trip.send and trip.receive)
             for run in sorted(runs, key=lambda run: run.trip.priority):
                 run.task = asyncio.create_task(self._fly(run, world), name=run.trip.id)
                 run.task.add_done_callback(partial(self._landed, run))

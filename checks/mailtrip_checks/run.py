@@ -161,7 +161,7 @@ async def _connect_only(receive: Receive, world: World, journal: Journal) -> End
     if receive.at.auth is Auth.NONE:
         await _greet(receive, world, journal)
     else:
-        journal.watch = world.mailboxes.watch(receive, journal.token, own=True)
+        journal.watch = world.mailboxes.watch(receive, journal.token, own=True, sends=False)
         async with journal.watch:
             pass
     return End.CONNECTED

@@ -83,16 +83,18 @@ class MailProgram:
 
     async def _run(self, argv: tuple[str, ...], mail: IO[bytes], said: IO[bytes], submission: Submission) -> int:
         self._transcript.sent(" ".join(argv))
+        # Before it starts: it may have taken the mail before we hear that it runs.
+        submission.phase = Phase.IN_DATA
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv, stdin=mail, stdout=said, stderr=said, start_new_session=True
             )
         except (OSError, ValueError) as error:
+            submission.phase = Phase.NOT_SENT
             reason = error.strerror if isinstance(error, OSError) else str(error)
             what = f"the mail program {argv[0]} cannot be started: {reason}"
             advice = "Install a mail program, or name the one there is: `{protocol: sendmail, command: [PATH, -i]}`."
             raise Unreachable(what, advice=advice) from error
-        submission.phase = Phase.IN_DATA
         try:
             return await process.wait()
         finally:

@@ -8,7 +8,7 @@ import pytest
 
 from mailtrip_checks.ends import End
 from mailtrip_checks.identity import new_token
-from mailtrip_checks.trips import Protocol
+from mailtrip_checks.trips import Protocol, Trip
 from mailtrip_fixtures import MailAccount, MailServers
 from tests.checks.trip_bench import PAST, Bench, Untouched, inbox, of_a_run, receiving, until, wire
 
@@ -60,17 +60,34 @@ async def test_nothing_is_swept_while_more_trips_are_to_come(
     assert account.messages == []
 
 
+def refused(trip: Trip) -> Trip:
+    """The trip with a recipient that the server refuses: it comes to a mailbox, and nothing arrives there."""
+    assert trip.send is not None
+    return replace(trip, send=replace(trip.send, recipients=("reject@example.test",)))
+
+
 async def test_without_anything_expired_the_folder_is_not_opened_for_writing(
     bench: Bench, servers: MailServers
 ) -> None:
     account = servers.account()
     others = Untouched(servers, account)
-    trip = replace(bench.trip(account), send=None)
+    trip = refused(bench.trip(account))
     bench.plan(trip)
-    assert (await bench.fly(trip)).end is End.CONNECTED
+    assert (await bench.fly(trip)).end is End.REJECTED
     assert bench.said("SELECT") == bench.said("STORE") == []
     assert len(bench.said("SEARCH")) == 1
     others.check()
+
+
+@BOTH
+async def test_who_only_connects_removes_nothing(bench: Bench, servers: MailServers, protocol: Protocol) -> None:
+    account = servers.account()
+    others = Untouched(servers, account)
+    leave_expired(account, 1)
+    trip = replace(bench.trip(account, bench.box(account, protocol)), send=None)
+    bench.plan(trip)
+    assert (await bench.fly(trip)).end is End.CONNECTED
+    others.check(more=1)
 
 
 async def test_without_uidplus_the_expired_are_only_flagged() -> None:
@@ -79,9 +96,9 @@ async def test_without_uidplus_the_expired_are_only_flagged() -> None:
         account = servers.account()
         others = Untouched(servers, account)
         leave_expired(account, 1)
-        trip = replace(bench.trip(account), send=None)
+        trip = refused(bench.trip(account))
         bench.plan(trip)
-        assert (await bench.fly(trip)).end is End.CONNECTED
+        assert (await bench.fly(trip)).end is End.REJECTED
         others.check(more=1)
         assert inbox(servers, account).messages[-1].flags == {"\\Deleted"}
 
@@ -96,10 +113,10 @@ async def test_a_sweep_that_fails_harms_nobody(
     port = servers.ports.imap if protocol is Protocol.IMAP else servers.ports.pop3
     async with wire(port) as line:
         line.upwards = lambda data: None if b"SEARCH HEADER" in data or b"TOP" in data else data
-        trip = replace(bench.trip(account, bench.box(account, protocol, line.port)), send=None)
+        trip = refused(bench.trip(account, bench.box(account, protocol, line.port)))
         bench.plan(trip)
         outcome = await bench.fly(trip)
-    assert (outcome.end, outcome.warnings) == (End.CONNECTED, ())
+    assert (outcome.end, outcome.warnings) == (End.REJECTED, ())
     others.check(more=3)
     assert caplog.records == []
 
@@ -114,10 +131,10 @@ async def test_a_sweep_that_never_ends_is_cut_short(
     port = servers.ports.imap if protocol is Protocol.IMAP else servers.ports.pop3
     async with wire(port) as line:
         line.upwards = lambda data: b"" if b"SEARCH HEADER" in data or b"TOP" in data else data
-        trip = replace(bench.trip(account, bench.box(account, protocol, line.port)), send=None)
+        trip = refused(bench.trip(account, bench.box(account, protocol, line.port)))
         trip = receiving(trip, step_timeout_s=60.0)
         bench.plan(trip)
-        assert (await bench.fly(trip)).end is End.CONNECTED
+        assert (await bench.fly(trip)).end is End.REJECTED
         await until(lambda: not line.open)
     assert len(account.messages) == 3
 

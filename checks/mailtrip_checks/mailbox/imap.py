@@ -116,8 +116,8 @@ class ImapMailbox(Mailbox):
         mails: list[FetchedHeader] = []
         for waiter in [waiter for waiter in self._waiters.values() if waiter.active]:
             uids = await self.session.uid_search_header("Subject", waiter.token)
-            if uids:
-                mails += await self.session.uid_fetch_headers(",".join(map(str, uids)))
+            for uid_set in uid_sets(uids):
+                mails += await self.session.uid_fetch_headers(uid_set)
         return mails
 
     async def _take(self, mail: FetchedHeader, bracket: Bracket, find: Stage) -> bool:
@@ -182,7 +182,10 @@ class ImapMailbox(Mailbox):
     async def _prove(self, good: dict[int, Doomed]) -> dict[int, Doomed]:
         """Those that are, read again in this selection, still the mails that may be deleted."""
         proved: dict[int, Doomed] = {}
-        for mail in await self.session.uid_fetch_headers(_uid_set(good)) if good else ():
+        mails: list[FetchedHeader] = []
+        for uid_set in uid_sets(good):
+            mails += await self.session.uid_fetch_headers(uid_set)
+        for mail in mails:
             one = good.get(mail.uid)
             sighting = sight(mail.header, self.common.key)
             if (
@@ -248,7 +251,3 @@ class ImapMailbox(Mailbox):
                 await self._session.logout()
         finally:
             await self._held.aclose()
-
-
-def _uid_set(uids: dict[int, Doomed]) -> str:
-    return ",".join(map(str, sorted(uids)))

@@ -30,11 +30,12 @@ class Watch:
     It can be asked what happened whether or not it could be opened. Made by `Mailboxes.watch`.
     """
 
-    def __init__(self, mailboxes: "Mailboxes", receive: Receive, token: str, key: Hashable) -> None:
+    def __init__(self, mailboxes: "Mailboxes", receive: Receive, token: str, key: Hashable, *, sends: bool) -> None:
         self._mailboxes = mailboxes
         self._receive = receive
         self._token = token
         self._key = key
+        self._sends = sends
         self._mailbox: Mailbox | None = None
         self._waiter: Waiter | None = None
         self._mark = 0
@@ -56,7 +57,7 @@ class Watch:
         await self._leave(in_haste=kind is asyncio.CancelledError)
 
     async def _leave(self, *, in_haste: bool) -> None:
-        await asyncio.shield(self._mailboxes.leave(self._key, self._receive, in_haste=in_haste))
+        await asyncio.shield(self._mailboxes.leave(self._key, self._receive, sends=self._sends, in_haste=in_haste))
 
     @property
     def _pays(self) -> bool:
@@ -112,9 +113,9 @@ class Mailboxes:
         """These trips will come; after the last of a mailbox it is swept."""
         self._planned.update(_place(receive) for receive in receives)
 
-    def watch(self, receive: Receive, token: str, *, own: bool) -> Watch:
-        """A place at the mailbox, on a connection of its own where `own`."""
-        return Watch(self, receive, token, (_way(receive), token if own else None))
+    def watch(self, receive: Receive, token: str, *, own: bool, sends: bool = True) -> Watch:
+        """A place at the mailbox, on a connection of its own where `own`; who only connects deletes nothing there."""
+        return Watch(self, receive, token, (_way(receive), token if own else None), sends=sends)
 
     def enter(self, key: Hashable, receive: Receive, token: str) -> Mailbox:
         """For Watch: one more user; the first one pays for the connection."""
@@ -125,13 +126,13 @@ class Mailboxes:
         use.users += 1
         return use.mailbox
 
-    async def leave(self, key: Hashable, receive: Receive, *, in_haste: bool) -> None:
+    async def leave(self, key: Hashable, receive: Receive, *, sends: bool, in_haste: bool) -> None:
         """For Watch: one user less; the last one closes the mailbox, and sweeps nothing where it is `in_haste`."""
         use = self._open[key]
         use.users -= 1
         place = _place(receive)
-        self._planned[place] -= 1
-        use.mailbox.sweeps = self._planned[place] == 0 and not in_haste
+        self._planned[place] -= sends
+        use.mailbox.sweeps = sends and self._planned[place] == 0 and not in_haste
         if use.users == 0:
             del self._open[key]
             await use.mailbox.close(CLOSE_IN_HASTE_S if in_haste else CLOSE_WITHIN_S)

@@ -167,14 +167,6 @@ class ImapSession:
         """Open a folder to change it, which takes \\Recent from its mails; raises CommandRefused naming it."""
         return await self._open_folder(b"SELECT", folder)
 
-    async def unselect(self) -> bool:
-        """Leave the folder without expunging (RFC 3691); False where the server lacks UNSELECT."""
-        if not self.has("UNSELECT"):
-            return False
-        await self._dialogue.ask("leaving the folder", b"UNSELECT")
-        self._dialogue.folder_left()
-        return True
-
     async def _open_folder(self, verb: bytes, folder: str) -> Selected:
         self._dialogue.folder_left()
         doing = f"opening the folder {folder!r}"
@@ -224,10 +216,6 @@ class ImapSession:
         charset = () if value.isascii() else (b"CHARSET UTF-8",)
         criteria = (b"HEADER", astring(field_name.encode("ascii")), astring(value.encode()))
         return await self._search(*charset, *criteria)
-
-    async def uid_search_all(self) -> list[int]:
-        """The UIDs of all mails in the folder."""
-        return await self._search(b"ALL")
 
     async def uids_present(self, uids: Iterable[int]) -> set[int]:
         """Those of the UIDs that the folder still holds."""
