@@ -46,6 +46,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10.0,
         help="how long a stopped run may take to delete what it sent (default: %(default)g; 4 in a worker of xdist)",
     )
+    group.addoption(
+        "--mailtrip-sensor-tags",
+        action="store_true",
+        help="tag every trip as PRTG does: mailsensor, roundtrip, and imapsensor or pop3sensor",
+    )
     group.addoption("--mailtrip-jsonl", metavar="FILE", help="append one JSON record a trip to this file")
 
 
