@@ -94,10 +94,9 @@ class Reporting:
         record = self._record_on(report)
         if record is None or not record.passed or not report.passed or hasattr(report, "wasxfail"):
             return None
-        from mailtrip_checks.trips import Channel
+        from mailtrip_reports.story import in_short
 
-        total = record.channels.get(Channel.TOTAL)
-        return "passed", ".", f"PASSED ({record.end}{f' in {total:.3f} s' if total is not None else ''})"
+        return "passed", ".", f"PASSED ({in_short(record)})"
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         """Also after a SIGTERM, where pytest writes no summary."""
