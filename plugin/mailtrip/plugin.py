@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtrip import signals
+from mailtrip import results, signals
 from mailtrip.stash import BROKEN_FILES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="tag every trip as PRTG does: mailsensor, roundtrip, and imapsensor or pop3sensor",
     )
+    group.addoption(
+        "--mailtrip-keep-results",
+        metavar="DIR",
+        help="keep outcome, messages and transcript of each trip's last run in this folder",
+    )
     group.addoption("--mailtrip-jsonl", metavar="FILE", help="append one JSON record a trip to this file")
 
 
@@ -70,6 +75,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from mailtrip.reporting import Reporting
 
+    results.prepare(config)
     signals.install(config)
     config.pluginmanager.register(Reporting(config), "mailtrip-reporting")
     if config.pluginmanager.hasplugin("xdist"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mailtrip import results
 from mailtrip.stash import LEFT_BEHIND, SUFFIXES
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Reporting:
                 item.trip, End.SKIPPED, why, node_id=item.nodeid, at_wall_s=time.time(), masker=masker
             )
             self._attach(report, record)
+            try:
+                results.keep(self._config, record, masker)
+            except OSError as error:
+                report.outcome, report.longrepr = "failed", str(error)
         return report
 
     def _attach(self, report: pytest.TestReport, record: Record) -> None:
