@@ -238,7 +238,10 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """One round trip, ready to run; `line` counts from 1. At least one leg is there."""
+    """One round trip, ready to run; `line` counts from 1. At least one leg is there.
+
+    `primary` is the channel that reports show first.
+    """
 
     id: str
     path: Path
@@ -253,6 +256,7 @@ class Trip:
     skip: str | None = None
     xfail: str | None = None
     fresh: bool = False
+    primary: Channel = Channel.TOTAL
     environment: str | None = None
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtrip import signals
+from mailtrip import results, signals
 from mailtrip.stash import BROKEN_FILES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=10.0,
         help="how long a stopped run may take to delete what it sent (default: %(default)g; 4 in a worker of xdist)",
     )
+    group.addoption(
+        "--mailtrip-sensor-tags",
+        action="store_true",
+        help="tag every trip as PRTG does: mailsensor, roundtrip, and imapsensor or pop3sensor",
+    )
+    group.addoption(
+        "--mailtrip-keep-results",
+        metavar="DIR",
+        help="keep outcome, messages and transcript of each trip's last run in this folder",
+    )
     group.addoption("--mailtrip-jsonl", metavar="FILE", help="append one JSON record a trip to this file")
 
 
@@ -65,6 +75,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from mailtrip.reporting import Reporting
 
+    results.prepare(config)
     signals.install(config)
     config.pluginmanager.register(Reporting(config), "mailtrip-reporting")
     if config.pluginmanager.hasplugin("xdist"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mailtrip import results
 from mailtrip.stash import LEFT_BEHIND, SUFFIXES
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Reporting:
                 item.trip, End.SKIPPED, why, node_id=item.nodeid, at_wall_s=time.time(), masker=masker
             )
             self._attach(report, record)
+            try:
+                results.keep(self._config, record, masker)
+            except OSError as error:
+                report.outcome, report.longrepr = "failed", str(error)
         return report
 
     def _attach(self, report: pytest.TestReport, record: Record) -> None:
@@ -94,10 +99,9 @@ class Reporting:
         record = self._record_on(report)
         if record is None or not record.passed or not report.passed or hasattr(report, "wasxfail"):
             return None
-        from mailtrip_checks.trips import Channel
+        from mailtrip_reports.story import in_short
 
-        total = record.channels.get(Channel.TOTAL)
-        return "passed", ".", f"PASSED ({record.end}{f' in {total:.3f} s' if total is not None else ''})"
+        return "passed", ".", f"PASSED ({in_short(record)})"
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         """Also after a SIGTERM, where pytest writes no summary."""

@@ -9,6 +9,7 @@ from concurrent import futures
 
 import pytest
 
+from mailtrip import results
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.live import LiveLine
 from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
@@ -18,6 +19,7 @@ from mailtrip_checks.identity import KEY_VARIABLE, installation_key
 from mailtrip_checks.judge import judge
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.secrets import Masker
+from mailtrip_reports.jsonl import UnwritableReport
 from mailtrip_reports.record import Record, record_of
 
 WORKER_GRACE_S = 4.0  # execnet ends a worker after 5 s
@@ -47,7 +49,12 @@ class Runner:
         """Wait for the item's trip, and judge it."""
         outcome = self._outcome(item)
         judgement = judge(outcome, item.trip.expect)
-        return record_of(item.trip, outcome, judgement, node_id=item.nodeid, masker=self._masker)
+        record = record_of(item.trip, outcome, judgement, node_id=item.nodeid, masker=self._masker)
+        try:
+            results.keep(self._config, record, self._masker, outcome)
+        except UnwritableReport as error:
+            pytest.fail(str(error), pytrace=False)
+        return record
 
     def _outcome(self, item: TripItem) -> Outcome:
         if self._engine is None:

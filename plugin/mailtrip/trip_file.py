@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from mailtrip import MailtripWarning
+from mailtrip.sensor_tags import with_sensor_tags
 from mailtrip.stash import BROKEN_FILES
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions
 
@@ -47,6 +48,8 @@ class TripFile(pytest.Module):
         except DefinitionError as error:
             self.config.stash[BROKEN_FILES] = self.config.stash.get(BROKEN_FILES, 0) + 1
             raise self.CollectError(str(error)) from None
+        if self.config.option.mailtrip_sensor_tags:
+            trips = tuple(map(with_sensor_tags, trips))
         for trip in trips:
             # pytest's from_parent takes whatever the class takes.
             yield TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip)  # pyright: ignore[reportUnknownMemberType]

@@ -11,7 +11,7 @@ from html import escape
 from mailtrip_checks.outcome import Direction
 from mailtrip_checks.trips import Channel
 from mailtrip_reports.record import Record, TranscriptLine
-from mailtrip_reports.story import end_text, reasons, remarks, summary_line
+from mailtrip_reports.story import in_short, reasons, remarks, summary_line
 from mailtrip_reports.text import brief_length, seconds, shortened, visible
 from mailtrip_reports.timeline import timeline_svg
 
@@ -78,7 +78,7 @@ def detail_html(record: Record) -> str:
     return "".join(
         [
             '<div class="mailtrip">',
-            f"<p><strong>{_text(record.name)}</strong> · {_text(end_text(record))}</p>",
+            f"<p><strong>{_text(record.name)}</strong> · {_text(in_short(record))}</p>",
             f"<p>{_text(record.description)}</p>" if record.description else "",
             *(f'<p class="mailtrip-why">{_text(reason)}</p>' for reason in reasons(record)),
             timeline_svg(record),

@@ -84,6 +84,7 @@ class Record:
     accepted_s: float | None = None
     bracket: ArrivalBracket | None = None
     stages: tuple[StageSpan, ...] = ()
+    primary: Channel = Channel.TOTAL
     channels: Mapping[Channel, float] = field(default_factory=dict[Channel, float])
     replies: tuple[Reply, ...] = ()
     token: str = ""
@@ -119,6 +120,7 @@ def record_unrun(trip: Trip, end: End, why: str, *, node_id: str, at_wall_s: flo
         tags=_each(clean, trip.tags),
         environment=None if trip.environment is None else clean(trip.environment),
         expected=trip.expect.outcome,
+        primary=trip.primary,
         end=end,
         what=clean(why),
         hint=clean(hint(end, None)),
@@ -149,7 +151,7 @@ def record_of(trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: st
         accepted_s=_since(start_s, outcome.accepted_at_s),
         bracket=_bracket(outcome),
         stages=tuple(_span(stage, start_s, clean) for stage in outcome.stages),
-        channels={channel: _micro(length_s) for channel, length_s in judgement.channels.items()},
+        channels=_channels(judgement, trip.primary),
         replies=tuple(Reply(reply.leg, clean(reply.command), clean(reply.text)) for reply in outcome.replies),
         token=clean(outcome.token),
         left_behind=_each(clean, outcome.left_behind),
@@ -174,6 +176,12 @@ def _alertsite(judgement: Judgement, leg: Leg | None) -> int | None:
         return 0
     # A good end that failed is one that the author did not want: a mail came through that should not.
     return alertsite_number(judgement.end, leg) or (_INVALID_RESPONSE if judgement.end in _GOOD_ENDS else None)
+
+
+def _channels(judgement: Judgement, primary: Channel) -> dict[Channel, float]:
+    """The primary one first."""
+    seen = judgement.channels.items()
+    return {channel: _micro(length_s) for channel, length_s in sorted(seen, key=lambda one: one[0] is not primary)}
 
 
 def _micro(length_s: float) -> float:

@@ -12,7 +12,7 @@ TRANSCRIPT_SECTION = "mailtrip transcript"
 _LAST_LINES = 12
 _STAGES_AT_AN_END = 15
 _LONGEST_TEXT = 2000
-# The channel that says most of a trip comes first; an end before arrival has only the later ones.
+# Behind the trip's own choice the channel that says most comes first; an end before arrival has only the later ones.
 _BY_WEIGHT = (Channel.TOTAL, Channel.TRANSIT, Channel.RESPONSES, Channel.SMTP, Channel.MAILBOX)
 
 _HOPED_AGAINST = (Expected.REJECTED, Expected.UNDELIVERED)
@@ -20,7 +20,8 @@ _HOPED_AGAINST = (Expected.REJECTED, Expected.UNDELIVERED)
 
 def primary_channel(record: Record) -> tuple[Channel, float] | None:
     """The channel to show where there is room for one, in seconds; None where nothing was measured."""
-    return next(((channel, record.channels[channel]) for channel in _BY_WEIGHT if channel in record.channels), None)
+    by_weight = (record.primary, *_BY_WEIGHT)
+    return next(((channel, record.channels[channel]) for channel in by_weight if channel in record.channels), None)
 
 
 def end_text(record: Record) -> str:
@@ -33,14 +34,14 @@ def end_text(record: Record) -> str:
 def summary_line(record: Record) -> str:
     """The trip in one line, without its name, which stands beside it everywhere."""
     why = "; ".join(reasons(record)[:1])
-    line = f"{_in_short(record)}: {why}" if why else _in_short(record)
+    line = f"{in_short(record)}: {why}" if why else in_short(record)
     return shortened(one_line(line), _LONGEST_TEXT)
 
 
-def _in_short(record: Record) -> str:
+def in_short(record: Record) -> str:
     """How it ended and what it took: the primary channel, or the trip's time where it did not get that far."""
     primary = primary_channel(record)
-    if primary and (record.passed or primary[0] is Channel.TOTAL):
+    if primary and (record.passed or Channel.TOTAL in record.channels):
         return f"{end_text(record)}, {primary[0]} {seconds(primary[1])}"
     return end_text(record) if record.passed is None else f"{end_text(record)}, after {seconds(record.duration_s)}"
 
@@ -70,7 +71,7 @@ def _grouped(parts: list[str], together: int) -> Iterator[str]:
 
 
 def _head(record: Record) -> str:
-    head = f"{record.file}:{record.line} {record.name} · {_in_short(record)}"
+    head = f"{record.file}:{record.line} {record.name} · {in_short(record)}"
     return f"{head}\n  {one_line(record.description)}" if record.description else head
 
 

@@ -72,6 +72,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
         skip=keys.skip,
         xfail=keys.xfail,
         fresh=_given(keys.fresh, _TRIP.fresh),
+        primary=_primary(keys, source, subject),
         environment=source.environment,
         secrets=tuple(dict.fromkeys(secrets)),
     )
@@ -176,7 +177,7 @@ def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
     if expect.reply and outcome is not Expected.REJECTED:
         subject.add(("expect", "reply"), "stands without a rejection; write `outcome: rejected` too")
     reply, pattern = (str(expect.reply[0]), expect.reply[1]) if expect.reply else (None, None)
-    measured = set(Channel) - set(() if has_receive else _MAILBOX_CHANNELS) - set(() if has_send else _SMTP_CHANNELS)
+    measured = _measured(subject)
     limits: list[Limit] = []
     for channel in Channel:
         limit: LimitKeys | None = getattr(expect, channel)
@@ -189,6 +190,20 @@ def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
                 ("expect", channel.value), f"is not measured without `{absent}`; leave it out, or add `{absent}`"
             )
     return Expect(outcome, reply, pattern, tuple(limits))
+
+
+def _measured(subject: Subject) -> set[Channel]:
+    unseen = (() if subject.has("receive") else _MAILBOX_CHANNELS, () if subject.has("send") else _SMTP_CHANNELS)
+    return set(Channel).difference(*unseen)
+
+
+def _primary(keys: TripKeys, source: Source, subject: Subject) -> Channel:
+    if keys.primary is None:
+        return _TRIP.primary
+    if keys.primary not in _measured(subject) and "primary" in source.own:
+        absent = "send" if subject.has("receive") else "receive"
+        subject.add(("primary",), f"`{keys.primary}` is not measured without `{absent}`; name another channel")
+    return keys.primary
 
 
 def _is_own(own: Map, channel: Channel) -> bool:
