@@ -17,6 +17,7 @@ _BASE64_WORD = re.compile(r"[A-Za-z0-9+/]{2,}={0,2}")
 _HEX = re.compile(r"%[0-9A-F]{2}")
 # Left as they are by those who encode a password in a URL: nothing, the path's slash, RFC 3986's sub-delims.
 _UNQUOTED = ("", "/", "!$&'()*+,;=", "!$&'()*+,;=:@/")
+_MOST_REMEMBERED = 4096  # masked texts
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,6 +49,7 @@ class Masker:
         self._short: set[str] = set()
         self._alone: re.Pattern[str] | None = None
         self._known: set[str] = set()
+        self._masked: dict[str, str] = {}
         for secret in secrets:
             self.add(secret)
 
@@ -68,9 +70,20 @@ class Masker:
         if self._short:
             shorts = "|".join(re.escape(form) for form in sorted(self._short, key=len, reverse=True))
             self._alone = re.compile(rf"(?<![^\s\"'=:(\[{{<,;])(?:{shorts})(?![^\s\"'@)\]}}>,;])")
+        # Another one, not this one emptied: who masks in another thread just now may not know the secret yet.
+        self._masked = {}
 
     def mask(self, text: str) -> str:
-        """The text with each secret replaced."""
+        """The text with each secret replaced. What servers say over and over is looked at once."""
+        remembered = self._masked
+        known = remembered.get(text)
+        if known is None:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            known = remembered[text] = self._mask(text)
+        return known
+
+    def _mask(self, text: str) -> str:
         masked: list[str] = []
         end = 0
         for start, stop in _merged(self._spans(text)):
