@@ -85,20 +85,22 @@ class MailProgram:
         self._transcript.sent(" ".join(argv))
         # Before it starts: it may have taken the mail before we hear that it runs.
         submission.phase = Phase.IN_DATA
+        starting = asyncio.create_task(
+            asyncio.create_subprocess_exec(*argv, stdin=mail, stdout=said, stderr=said, start_new_session=True)
+        )
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv, stdin=mail, stdout=said, stderr=said, start_new_session=True
-            )
+            # A task of its own: cancelled in its start, asyncio ends the program but not what it has started.
+            process = await asyncio.shield(starting)
+            return await process.wait()
         except (OSError, ValueError) as error:
             submission.phase = Phase.NOT_SENT
             reason = error.strerror if isinstance(error, OSError) else str(error)
             what = f"the mail program {argv[0]} cannot be started: {reason}"
             advice = "Install a mail program, or name the one there is: `{protocol: sendmail, command: [PATH, -i]}`."
             raise Unreachable(what, advice=advice) from error
-        try:
-            return await process.wait()
         finally:
-            if process.returncode is None:
+            await asyncio.wait([starting])
+            if not starting.exception() and (process := starting.result()).returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()

@@ -127,11 +127,16 @@ async def test_what_it_leaves_in_the_background_is_not_waited_for(attempt: Attem
     assert attempt.submission.phase is Phase.ACCEPTED
 
 
-async def test_cancelled_it_is_ended_with_all_that_it_started(attempt: Attempt) -> None:
+@pytest.mark.parametrize("starting", [False, True])
+async def test_cancelled_it_is_ended_with_all_that_it_started(attempt: Attempt, starting: bool) -> None:
     os.mkfifo(attempt.folder / "started")
     running = asyncio.create_task(attempt.run("sleep 60 & echo $! $$ > started; wait"))
-    pids = (await asyncio.to_thread((attempt.folder / "started").read_text)).split()
-    assert attempt.submission.phase is Phase.IN_DATA
+    while attempt.submission.phase is not Phase.IN_DATA:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn more, in which it is started
+    read = (attempt.folder / "started").read_text
+    # Read here, the loop stands still: it knows of a process that it has not yet heard of.
+    pids = (read() if starting else await asyncio.to_thread(read)).split()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(running, PATIENCE_S)
