@@ -15,6 +15,7 @@ from mailtrip_checks.clock import Clock, SystemClock
 from mailtrip_checks.ends import End
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.journal import Journal
+from mailtrip_checks.order import starts
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.run import REMOVED_LATER, run_trip
 from mailtrip_checks.secrets import Masker
@@ -140,8 +141,9 @@ class Engine:
             for run, trip in zip(runs, placed, strict=True):
                 run.trip = trip
             world.mailboxes.plan(trip.receive for trip in placed if trip.send and trip.receive)
-            for run in sorted(runs, key=lambda run: run.trip.priority):
-                run.task = asyncio.create_task(self._fly(run, world), name=run.trip.id)
+            for start in starts(placed):
+                run = runs[start.index]
+                run.task = asyncio.create_task(self._fly(run, world, start.after_s), name=run.trip.id)
                 run.task.add_done_callback(partial(self._landed, run))
                 if run.stopped:  # before it began
                     run.task.cancel()
@@ -149,7 +151,9 @@ class Engine:
             for run in runs:
                 run.result.set_exception(error)
 
-    async def _fly(self, run: _Run, world: World) -> Outcome:
+    async def _fly(self, run: _Run, world: World, after_s: float) -> Outcome:
+        if after_s:
+            await self.clock.sleep(after_s)
         async with self._slots:
             run.journal = Journal(run.trip, self.clock)
             return await run_trip(run.trip, world, run.journal, grace_s=self._grace_s)

@@ -256,6 +256,7 @@ class Trip:
     skip: str | None = None
     xfail: str | None = None
     fresh: bool = False
+    spread_s: float = 0.0
     primary: Channel = Channel.TOTAL
     environment: str | None = None
     secrets: tuple[Secret, ...] = field(default=(), repr=False)

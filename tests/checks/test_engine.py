@@ -118,6 +118,18 @@ def test_the_results_come_in_the_order_given_and_the_most_urgent_fly_first(bench
     assert sorted(range(3), key=lambda number: begun[number]) == [1, 2, 0]
 
 
+def test_trips_with_a_spread_start_one_after_the_other(servers: MailServers) -> None:
+    clock = ManualClock()
+    bench = Bench(servers, clock)
+    trip = replace(bench.trip(servers.account()), spread_s=60)
+    with engine(clock=clock) as one:
+        first, second = one.submit([trip, trip])
+        assert first.result(BOUND_S).end is End.DELIVERED
+        assert (one.status().queued, len(servers.ledger.accepted)) == (1, 1)
+        clock.from_another_thread(clock.advance(30))
+        assert second.result(BOUND_S).end is End.DELIVERED
+
+
 def test_no_more_trips_fly_than_concurrency_allows(bench: Bench, servers: MailServers) -> None:
     servers.delivery_delay_s = 0.1
     trip = replace(bench.trip(servers.account()), fresh=True)

@@ -72,6 +72,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
         skip=keys.skip,
         xfail=keys.xfail,
         fresh=_given(keys.fresh, _TRIP.fresh),
+        spread_s=_given(keys.spread, _TRIP.spread_s),
         primary=_primary(keys, source, subject),
         environment=source.environment,
         secrets=tuple(dict.fromkeys(secrets)),

@@ -234,7 +234,7 @@ class ExpectKeys(Keys):
 
 
 class TripKeys(Keys):
-    not_yet = frozenset({"needs", "schedule", "maintenance", "recheck", "repeat", "spread"})
+    not_yet = frozenset({"needs", "schedule", "maintenance", "recheck", "repeat"})
     description: Plain | None = None
     tags: tuple[Annotated[Text, PlainValidator(scalars.tag)], ...] | None = None
     priority: Annotated[int, PlainValidator(scalars.whole(1, 5))] | None = None
@@ -243,6 +243,7 @@ class TripKeys(Keys):
     skip: Reason | None = None
     xfail: Reason | None = None
     fresh: Boolean | None = None
+    spread: Duration | None = None
     primary: Annotated[trips.Channel, PlainValidator(scalars.word(trips.Channel))] | None = None
     matrix: RawMap | None = None
     send: SendKeys | None = None

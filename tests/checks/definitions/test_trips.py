@@ -107,6 +107,7 @@ trips:
     skip: not today
     xfail: it is broken
     fresh: true
+    spread: 30s
     send:
       via: "smtps://u:p@h"
       from: a@x.org
@@ -145,7 +146,7 @@ trips:
       responses: 1h
 """)
     assert (trip.description, trip.tags, trip.priority, trip.timeout_s) == ("All of it", ("prod", "a-1"), 1, 150)
-    assert (trip.skip, trip.xfail, trip.fresh) == ("not today", "it is broken", True)
+    assert (trip.skip, trip.xfail, trip.fresh, trip.spread_s) == ("not today", "it is broken", True, 30)
     send, receive, expect = trip.send, trip.receive, trip.expect
     assert send
     assert receive
