@@ -5,6 +5,7 @@ The rest of the program is not asynchronous: it submits trips, waits for each by
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -25,15 +26,20 @@ from mailtrip_checks.world import Embedded, World
 
 STOP_MARGIN_S = 5.0
 LEAVE_WITHIN_S = 1.0
+RATE_OVER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A glance at the run: trips by state, how many mails have arrived, and the trip that waits longest."""
+    """A glance at the run: trips by state, how many mails have arrived, and the trip that waits longest.
+
+    `rate_per_s` is how many trips ended a second, of late.
+    """
 
     queued: int
     in_flight: int
     arrived: int
+    rate_per_s: float
     longest: str
     longest_s: float
 
@@ -75,6 +81,7 @@ class Engine:
         self._world: World | None = None
         self._runs: dict[Future[Outcome], _Run] = {}
         self._arrived = 0
+        self._landed_at_s: deque[float] = deque(maxlen=10_000)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="mailtrip engine", daemon=True)
         self._thread.start()
@@ -106,7 +113,9 @@ class Engine:
         arrived = self._arrived + sum(journal.arrival is not None for journal in flying)
         longest = min(flying, key=lambda journal: journal.started_at_s, default=None)
         since_s = longest.started_at_s if longest else now
-        return Status(len(runs) - len(flying), len(flying), arrived, longest.trip.id if longest else "", now - since_s)
+        rate_per_s = sum(at_s > now - RATE_OVER_S for at_s in tuple(self._landed_at_s)) / RATE_OVER_S
+        queued, name = len(runs) - len(flying), longest.trip.id if longest else ""
+        return Status(queued, len(flying), arrived, rate_per_s, name, now - since_s)
 
     def stop(self) -> tuple[Outcome, ...]:
         """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.
@@ -162,6 +171,7 @@ class Engine:
         # Whoever holds the future has it; we forget the trip, whose mail may be large.
         self._runs.pop(run.result, None)
         self._arrived += run.journal is not None and run.journal.arrival is not None
+        self._landed_at_s.append(self.clock.now())
         if run.result.done():  # given up by `stop`
             return
         if task.cancelled():

@@ -61,7 +61,8 @@ class LiveLine:
 
 
 def status_text(status: Status) -> str:
-    """For example ` 12 in flight, 3 arrived, 85 queued, longest: inbox 4 s`."""
+    """For example ` 12 in flight, 300 arrived, 45/s, 85 queued, longest: inbox 4 s`."""
+    rate = f", {status.rate_per_s:.0f}/s" if status.rate_per_s >= 1 else ""
     queued = f", {status.queued} queued" if status.queued else ""
     longest = f", longest: {status.longest} {status.longest_s:.0f} s" if status.longest else ""
-    return f" {status.in_flight} in flight, {status.arrived} arrived{queued}{longest}"
+    return f" {status.in_flight} in flight, {status.arrived} arrived{rate}{queued}{longest}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from mailtrip_checks.ends import End
-from mailtrip_checks.engine import Engine
+from mailtrip_checks.engine import RATE_OVER_S, Engine
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.trips import Endpoint, Security, Trip
@@ -126,8 +126,10 @@ def test_trips_with_a_spread_start_one_after_the_other(servers: MailServers) -> 
         first, second = one.submit([trip, trip])
         assert first.result(BOUND_S).end is End.DELIVERED
         assert (one.status().queued, len(servers.ledger.accepted)) == (1, 1)
+        assert one.status().rate_per_s == 1 / RATE_OVER_S
         clock.from_another_thread(clock.advance(30))
         assert second.result(BOUND_S).end is End.DELIVERED
+        assert one.status().rate_per_s == 1 / RATE_OVER_S
 
 
 def test_no_more_trips_fly_than_concurrency_allows(bench: Bench, servers: MailServers) -> None:
