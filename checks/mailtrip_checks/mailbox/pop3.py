@@ -13,6 +13,7 @@ from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import LoginFailed, TripError, Undeleted
 from mailtrip_checks.gates import Turns
 from mailtrip_checks.identity import Sighting, has_expired, may_delete, sight
+from mailtrip_checks.mailbox.pop3_newcomers import Newcomers
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Waiter, refuse
 from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
@@ -42,7 +43,7 @@ class Pop3Mailbox(Mailbox):
 
     def __init__(self, receive: Receive, common: Common, turns: Turns) -> None:
         self._turns = turns
-        self._known: set[str] = set()
+        self._newcomers = Newcomers()
         self._maildrop = (receive.at.host.lower(), receive.at.port, receive.at.user)
         super().__init__(receive, common)
 
@@ -98,12 +99,11 @@ class Pop3Mailbox(Mailbox):
         try:
             async with self._session(stages) as session:
                 with stages.of("select"):
-                    listing = await session.uidl()
+                    if self.receive.search is not Search.ALL:
+                        await self._newcomers.ignore_what_is_there(session)
                 await session.quit()
         finally:
             self.opening = tuple(stages.taken)
-        if self.receive.search is not Search.ALL:
-            self._known = {unique_id for _, unique_id in listing}
 
     async def _reconnect(self) -> None:
         """Nothing to do: each look connects anew."""
@@ -111,13 +111,13 @@ class Pop3Mailbox(Mailbox):
     async def _look(self, *, thorough: bool) -> None:
         stages = Stages(self.clock, Leg.MAILBOX)
         async with self._session(stages) as session:
-            finds, looked_at = await self._find(session)
+            finds, looked_at = await self._find(session, thorough=thorough)
             doomed = [find for find in finds if self._is_doomed(find)]
             started_at_s = self.clock.now()
             kept = await self._remove(session, doomed)
             if doomed:
                 stages.add("delete", started_at_s, self.clock.now())
-        self._known |= looked_at  # not before: what a broken session found must be found again
+        self._newcomers.looked_at(looked_at, deleted=[find.number for find in doomed])
         for find in finds:
             if not find.waiter.arrived.done():
                 deletion = self.deletion_of(find.sighting, find.waiter.receive)
@@ -151,15 +151,12 @@ class Pop3Mailbox(Mailbox):
         session = (Stage(s.leg, s.name, s.started_at_s, s.length_s, shared) for s in stages.taken)
         return (*session, *find.stages)
 
-    async def _find(self, session: Pop3Session) -> tuple[list[_Find], set[str]]:
+    async def _find(self, session: Pop3Session, *, thorough: bool) -> tuple[list[_Find], set[str]]:
         """What ends a waiting, and the unique ids of all that was looked at."""
         started_at_s = self.clock.now()
         finds: list[_Find] = []
         looked_at: set[str] = set()
-        listing = await session.uidl()
-        for number, unique_id in listing:
-            if unique_id in self._known:
-                continue
+        for number, unique_id in await self._newcomers.unseen(session, thorough=thorough):
             header = await session.top(number)
             if header is None:
                 continue  # refused this time; the next look asks again

@@ -107,6 +107,11 @@ class Pop3Session:
             listed.append((self._number(number, "UIDL"), unique_id.strip()))
         return listed
 
+    async def unique_id(self, number: int) -> str:
+        """Of one mail; empty where there is no such mail."""
+        answer = await self._dialogue.ask(f"UIDL {number}")
+        return answer.text.partition(" ")[2].strip() if answer.ok else ""
+
     async def top(self, number: int, lines: int = 0) -> bytes | None:
         """The header and the first `lines` of the body, or None where there is no such mail.
 
