@@ -65,6 +65,14 @@ class Refused(TripError):
     end = End.REFUSED
 
 
+class Busy(Refused):
+    """The server has too many connections now, or `of_user`; it may serve us once others have left."""
+
+    def __init__(self, what: str, *, reply: str = "", advice: str = "", of_user: bool = False) -> None:
+        super().__init__(what, reply=reply, advice=advice)
+        self.of_user = of_user
+
+
 class Rejected(TripError):
     """5xx to MAIL, RCPT or DATA."""
 

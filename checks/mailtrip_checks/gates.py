@@ -5,21 +5,32 @@ never stands in the times of a server.
 """
 
 import asyncio
+import math
 from collections import defaultdict
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Cancelled
+from mailtrip_checks.errors import Busy, Cancelled, LoginFailed
+from mailtrip_checks.limit import Limit
 from mailtrip_checks.trips import Auth, Endpoint, Protocol
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+# A server may count a connection for a while after it was closed.
+LINGERS_S = 10.0
+
+_Session = TypeVar("_Session")
 
 
 @dataclass(slots=True)
 class _Host:
-    connections: asyncio.Semaphore
-    users: dict[str, asyncio.Semaphore] = field(default_factory=dict[str, asyncio.Semaphore])
+    connections: Limit
+    users: dict[str, Limit] = field(default_factory=dict[str, Limit])
+    left_at_s: float = -math.inf
     next_send_at_s: float = 0.0
     refused_logins: int = 0
 
@@ -34,19 +45,78 @@ class Gates:
     def _host(self, endpoint: Endpoint) -> _Host:
         key = endpoint.host.lower(), endpoint.port
         if key not in self._hosts:
-            self._hosts[key] = _Host(asyncio.Semaphore(endpoint.connections_per_host))
+            self._hosts[key] = _Host(Limit(endpoint.connections_per_host))
         return self._hosts[key]
+
+    def _limits(self, endpoint: Endpoint) -> tuple[Limit, Limit]:
+        host = self._host(endpoint)
+        return host.users.setdefault(endpoint.user, Limit(endpoint.connections_per_user)), host.connections
+
+    async def enter(
+        self,
+        endpoint: Endpoint,
+        place: AsyncExitStack,
+        dial: Callable[[], Awaitable[_Session]],
+        warn: Callable[[str], None],
+    ) -> _Session:
+        """The session that `dial` opens, once host and user allow one more; `place` holds its place from then on.
+
+        Where the server has too many connections, and ours are among them, no more are opened from then on than it
+        bears, `warn` is told, and it is asked again. Raises what `login` raises.
+        """
+        pause_s = FIRST_PAUSE_S
+        while True:
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(self.connection(endpoint))
+                try:
+                    session = await self.login(endpoint, dial)
+                except Busy as busy:
+                    self._back_off(endpoint, busy, warn)
+                else:
+                    self._serves(endpoint)
+                    held.callback(self._left, endpoint)
+                    place.push_async_callback(held.pop_all().aclose)
+                    return session
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def login(self, endpoint: Endpoint, dial: Callable[[], Awaitable[_Session]]) -> _Session:
+        """The session that `dial` opens; its login counts. Raises what `dial` and `check_logins` raise."""
+        self.check_logins(endpoint)
+        try:
+            session = await dial()
+        except LoginFailed:
+            self._login_was(endpoint, accepted=False)
+            raise
+        self._login_was(endpoint, accepted=True)
+        return session
+
+    def _back_off(self, endpoint: Endpoint, busy: Busy, warn: Callable[[str], None]) -> None:
+        """Keep to what the server bears; raises `busy` where none of the connections there is ours."""
+        host = self._host(endpoint)
+        if not host.connections.served and self._clock.now() - host.left_at_s > LINGERS_S:
+            raise busy
+        of_user, of_host = self._limits(endpoint)
+        limit = of_user if busy.of_user else of_host
+        if limit.refused():
+            whose = f" of {endpoint.user}" if busy.of_user else ""
+            said = f": it said {busy.reply!r}" if busy.reply else ""
+            warn(f"{endpoint.host} bears no more than {limit.most} connections{whose} at once{said}")
+
+    def _serves(self, endpoint: Endpoint) -> None:
+        for limit in self._limits(endpoint):
+            limit.serves()
+
+    def _left(self, endpoint: Endpoint) -> None:
+        self._host(endpoint).left_at_s = self._clock.now()
+        for limit in self._limits(endpoint):
+            limit.left()
 
     @asynccontextmanager
     async def connection(self, endpoint: Endpoint) -> AsyncGenerator[None]:
-        """Hold one of the connections that host and user allow; waits for its turn, first come, first served.
-
-        Raises Cancelled as `check_logins` does, also for what was refused while we waited.
-        """
-        host = self._host(endpoint)
-        user = host.users.setdefault(endpoint.user, asyncio.Semaphore(endpoint.connections_per_user))
-        async with user, host.connections:
-            self.check_logins(endpoint)
+        """Hold one of the connections that host and user allow; waits for its turn, first come, first served."""
+        user, host = self._limits(endpoint)
+        async with user.place(), host.place():
             yield
 
     async def turn_to_send(self, endpoint: Endpoint) -> None:
@@ -69,7 +139,7 @@ class Gates:
             error.leg, error.stage = Leg.SMTP if endpoint.protocol is Protocol.SMTP else Leg.MAILBOX, "login"
             raise error
 
-    def login_was(self, endpoint: Endpoint, *, accepted: bool) -> None:
+    def _login_was(self, endpoint: Endpoint, *, accepted: bool) -> None:
         """Count a login; an accepted one starts the count anew. A connection without a login counts as none."""
         if endpoint.auth is Auth.NONE:
             return

@@ -1,13 +1,12 @@
 """SMTP connections, handed from one trip to the next while trips wait for them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import LoginFailed
 from mailtrip_checks.gates import Gates
 from mailtrip_checks.mx import MailExchangers
 from mailtrip_checks.outcome import Line, Stage
@@ -138,33 +137,31 @@ class SmtpPool:
     async def _open(self, send: Send, dialogue: Dialogue) -> _Connection:
         transcript = Transcript(self._network.clock, Leg.SMTP, self._network.masker)
         dialogue.follows(transcript)
+        warnings: list[str] = []
         async with AsyncExitStack() as place:
-            await place.enter_async_context(self._gates.connection(send.via))
-            self._gates.check_logins(send.via)
-            stages = Stages(self._network.clock, Leg.SMTP)
-            warnings: list[str] = []
             try:
-                async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
-                    opening = self._exchangers.open if send.via.mx else SmtpSession.open
-                    session = await opening(
-                        send.via,
-                        self._network,
-                        helo=send.helo,
-                        stages=stages,
-                        transcript=transcript,
-                        warn=warnings.append,
-                    )
-            except LoginFailed:
-                self._gates.login_was(send.via, accepted=False)
-                raise
+                session = await self._gates.enter(
+                    send.via, place, lambda: self._dial(send, dialogue, transcript, warnings.append), warnings.append
+                )
             finally:
-                dialogue.opening = tuple(stages.taken)
                 dialogue.warnings += warnings
             session.opening = dialogue.opening
             dialogue.host = session.host
-            self._gates.login_was(send.via, accepted=True)
             return _Connection(session, transcript, warnings, place.pop_all())
         raise AssertionError  # pragma: no cover  (an exit stack swallows nothing)
+
+    async def _dial(
+        self, send: Send, dialogue: Dialogue, transcript: Transcript, warn: Callable[[str], None]
+    ) -> SmtpSession:
+        stages = Stages(self._network.clock, Leg.SMTP)
+        opening = self._exchangers.open if send.via.mx else SmtpSession.open
+        try:
+            async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
+                return await opening(
+                    send.via, self._network, helo=send.helo, stages=stages, transcript=transcript, warn=warn
+                )
+        finally:
+            dialogue.opening = tuple(stages.taken)
 
     async def close(self) -> None:
         """Close what is still open."""

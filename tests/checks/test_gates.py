@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtrip_checks.errors import Cancelled
-from mailtrip_checks.gates import Gates, Turns
+from mailtrip_checks.errors import Busy, Cancelled, LoginFailed
+from mailtrip_checks.gates import LINGERS_S, LONGEST_PAUSE_S, Gates, Turns
 from mailtrip_checks.trips import Auth, Endpoint, Protocol, Security
 from tests.checks.manual_clock import ManualClock
 
@@ -181,33 +182,132 @@ async def test_without_a_rate_nobody_waits() -> None:
     assert set(sent_at_s) == {clock.now()}
 
 
-def test_after_so_many_refused_logins_in_a_row_no_more_are_tried() -> None:
+async def log_in(gates: Gates, endpoint: Endpoint, *, accepted: bool) -> None:
+    async def dial() -> str:
+        if not accepted:
+            raise LoginFailed("no such user")
+        return "session"
+
+    with suppress(LoginFailed):
+        assert await gates.login(endpoint, dial) == "session"
+
+
+@pytest.mark.asyncio
+async def test_after_so_many_refused_logins_in_a_row_no_more_are_tried() -> None:
     gates = Gates(ManualClock())
     here, there = replace(HOST, login_failures=3), replace(HOST, host="other.example.org", login_failures=3)
-    for user in ("a", "b"):
-        gates.login_was(replace(here, user=user), accepted=False)
-    gates.check_logins(here)
-    gates.login_was(here, accepted=False)
+    for user in ("a", "b", "c"):
+        await log_in(gates, replace(here, user=user), accepted=False)
     with pytest.raises(Cancelled, match=r"mail\.example\.org refused 3 logins in a row") as caught:
-        gates.check_logins(here)
+        await log_in(gates, here, accepted=True)
     assert "login_failures" in caught.value.advice
-    gates.check_logins(there)
+    await log_in(gates, there, accepted=True)
 
 
-def test_a_connection_without_a_login_counts_as_none() -> None:
+@pytest.mark.asyncio
+async def test_a_connection_without_a_login_counts_as_none() -> None:
     gates, endpoint = Gates(ManualClock()), replace(HOST, login_failures=2)
-    gates.login_was(endpoint, accepted=False)
-    gates.login_was(replace(endpoint, auth=Auth.NONE), accepted=True)
-    gates.login_was(endpoint, accepted=False)
+    await log_in(gates, endpoint, accepted=False)
+    await log_in(gates, replace(endpoint, auth=Auth.NONE), accepted=True)
+    await log_in(gates, endpoint, accepted=False)
     with pytest.raises(Cancelled):
-        gates.check_logins(endpoint)
+        await log_in(gates, endpoint, accepted=True)
 
 
-def test_an_accepted_login_starts_the_count_anew() -> None:
+@pytest.mark.asyncio
+async def test_an_accepted_login_starts_the_count_anew() -> None:
     gates, endpoint = Gates(ManualClock()), replace(HOST, login_failures=2)
-    for accepted in (False, True, False):
-        gates.login_was(endpoint, accepted=accepted)
-        gates.check_logins(endpoint)
+    for accepted in (False, True, False, True):
+        await log_in(gates, endpoint, accepted=accepted)
+
+
+class Server:
+    """Bears so many connections, and tells the next that there are too many."""
+
+    def __init__(self, bears: int, *, of_user: bool = False) -> None:
+        self.bears = bears
+        self.of_user = of_user
+        self.open = 0
+        self.dialled = 0
+        self.most_open = 0
+
+    async def dial(self) -> "Server":
+        self.dialled += 1
+        await asyncio.sleep(0)
+        if self.open >= self.bears:
+            raise Busy("no room", reply="[LIMIT] full", of_user=self.of_user)
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        return self
+
+    def close(self) -> None:
+        self.open -= 1
+
+
+async def visit(gates: Gates, server: Server, warnings: list[str], endpoint: Endpoint, clock: ManualClock) -> None:
+    async with AsyncExitStack() as place:
+        await gates.enter(endpoint, place, server.dial, warnings.append)
+        place.callback(server.close)
+        await clock.sleep(1)
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_bears_fewer_is_left_with_fewer_and_serves_all_the_same() -> None:
+    clock, warnings = ManualClock(), list[str]()
+    gates, server = Gates(clock), Server(3, of_user=True)
+    endpoint = replace(HOST, connections_per_user=10)
+    trips = [asyncio.create_task(visit(gates, server, warnings, endpoint, clock)) for _ in range(50)]
+    await clock.advance(60)
+    assert [trip.done() and not trip.exception() for trip in trips] == [True] * 50
+    assert server.most_open == 3
+    assert server.dialled < 50 + 3 * 10, "who is refused waits for his turn, and does not try again and again"
+    assert warnings == ["mail.example.org bears no more than 3 connections of you at once: it said '[LIMIT] full'"]
+
+
+@pytest.mark.asyncio
+async def test_what_a_host_bears_holds_for_all_its_users() -> None:
+    clock, warnings = ManualClock(), list[str]()
+    gates, server = Gates(clock), Server(2)
+    users = [replace(HOST, user=str(number)) for number in range(10)]
+    trips = [asyncio.create_task(visit(gates, server, warnings, user, clock)) for user in users]
+    await clock.advance(30)
+    assert [trip.done() and not trip.exception() for trip in trips] == [True] * 10
+    assert (server.open, server.most_open) == (0, 2)
+    assert all(told.startswith("mail.example.org bears no more than") and "of " not in told for told in warnings)
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_others_keep_busy_is_not_waited_for() -> None:
+    clock = ManualClock()
+    gates = Gates(clock)
+    with pytest.raises(Busy):
+        await visit(gates, Server(0), [], HOST, clock)
+    server = Server(1)
+    first = asyncio.create_task(visit(gates, server, [], HOST, clock))
+    await clock.advance(1)
+    await first
+    server.bears = 0
+    again = asyncio.create_task(visit(gates, server, [], HOST, clock))
+    await clock.advance(LINGERS_S)
+    assert not again.done(), "it may count the one before for a while"
+    await clock.advance(LONGEST_PAUSE_S)
+    with pytest.raises(Busy):
+        await again
+
+
+@pytest.mark.asyncio
+async def test_who_is_cancelled_while_a_server_is_busy_leaves_no_trace() -> None:
+    clock = ManualClock()
+    gates, server = Gates(clock), Server(1)
+    first, second = (asyncio.create_task(visit(gates, server, [], HOST, clock)) for _ in range(2))
+    await clock.advance(0.05)
+    second.cancel()
+    await clock.advance(2)
+    assert first.done()
+    assert second.cancelled()
+    third = asyncio.create_task(visit(gates, server, [], HOST, clock))
+    await clock.advance(1)
+    await third
 
 
 @pytest.mark.asyncio

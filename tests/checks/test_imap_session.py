@@ -14,6 +14,7 @@ import pytest
 from mailtrip_checks.clock import SystemClock
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import (
+    Busy,
     LoginFailed,
     ProtocolError,
     Refused,
@@ -142,7 +143,9 @@ async def test_without_auth_it_only_connects(world: World, play: Play) -> None:
 @pytest.mark.parametrize(
     ("script", "kind", "says"),
     [
-        ("S: * BYE too many connections", Refused, "refuses the connection: too many connections"),
+        ("S: * BYE go away", Refused, "refuses the connection: go away"),
+        ("S: * BYE too many connections", Busy, "refuses the connection: too many connections"),
+        ("S: * BYE [LIMIT] full", Busy, "refuses the connection: full"),
         ("S: 220 mx.example ESMTP", ProtocolError, "sent no IMAP greeting: '220 mx.example ESMTP'"),
         ("S: a1 OK hello", ProtocolError, "sent no IMAP greeting"),
         ("S: * 3 EXISTS", ProtocolError, "sent no IMAP greeting"),
@@ -348,6 +351,22 @@ async def test_the_advice_follows_the_servers_code(world: World, play: Play, ans
     script = login("", f'C: a1 LOGIN "probe" "{PASSWORD}"', f"S: a1 {answer}")
     error = await failure(world, play, script, Auth.PASSWORD, user="probe")
     assert advice in error.advice
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "S: a1 NO [LIMIT] full",
+        "S: a1 NO [ALERT] Too many simultaneous connections. (Failure)",
+        "S: * BYE Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+    ],
+)
+async def test_too_many_connections_are_no_refused_login(world: World, play: Play, answer: str) -> None:
+    error = await failure(
+        world, play, login("", f'C: a1 LOGIN "probe" "{PASSWORD}"', answer), Auth.PASSWORD, user="probe"
+    )
+    assert isinstance(error, Busy)
+    assert error.of_user
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mailtrip_checks.clock import SystemClock
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import (
+    Busy,
     LoginFailed,
     ProtocolError,
     Refused,
@@ -257,6 +258,8 @@ async def test_a_mechanism_that_pop3_does_not_have_is_named(play: Play, auth: Au
         ("-ERR [IN-USE] Do you have another POP session running?", MaildropBusy),
         ("-ERR maildrop already locked", MaildropBusy),
         ("-ERR account is locked", LoginFailed),
+        ("-ERR [IN-USE] Maximum number of connections from user+IP exceeded", Busy),
+        ("-ERR too many failed logins", LoginFailed),
         ("-ERR [LOGIN-DELAY] minimum time between mail checks violation", LoginTooSoon),
         ("-ERR [SYS/TEMP] the index is broken", Refused),
         ("+ go on", ProtocolError),
@@ -305,7 +308,8 @@ async def test_the_login_delay_is_what_capa_says(play: Play, words: str, delay_s
     [
         ("CLOSE", Unreachable, ""),
         ("S> +OK he\nCLOSE", ProtocolError, "+OK he"),
-        ("S: -ERR too many connections", Refused, "-ERR too many connections"),
+        ("S: -ERR go away", Refused, "-ERR go away"),
+        ("S: -ERR too many connections", Busy, "-ERR too many connections"),
         ("S: -ERR [IN-USE] try later", MaildropBusy, "-ERR [IN-USE] try later"),
         ("S: + what", ProtocolError, ""),
         ("S: * OK IMAP4rev1 ready", ProtocolError, ""),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mailtrip_checks.clock import SystemClock
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import (
+    Busy,
     Deferred,
     LoginFailed,
     ProtocolError,
@@ -406,7 +407,9 @@ async def test_eight_bit_text_is_announced_or_warned_about(play: Play) -> None:
         ("S> 220 mai\nCLOSE", ProtocolError, "closed the connection at the greeting", "220 mai"),
         ("S: 554 no access", Refused, "refused the session", "554 no access"),
         ("S: 450 too busy", Refused, "refused the session", "450 too busy"),
-        ("S: 421 too many", Refused, "ended the session at the greeting", "421 too many"),
+        ("S: 421 4.3.2 later", Busy, "ended the session at the greeting", "421 4.3.2 later"),
+        ("S: 554 Too many connections", Busy, "refused the session", "554 Too many connections"),
+        (f"{HELLO}S: 421 later\n", Busy, "ended the session at EHLO", "421 later"),
         ("S: 250 what", ProtocolError, "no SMTP greeting", "250 what"),
         ("S: HTTP/1.1 400 Bad Request", ProtocolError, "no SMTP reply: .*HTTP/1.1 400", ""),
         ("S: * OK IMAP4rev1", ProtocolError, "no SMTP reply", ""),
@@ -554,6 +557,7 @@ async def test_each_mechanism_logs_in_and_shows_no_credential(
         ("538 5.7.11 encrypt", LoginFailed, "The server wants TLS before the login"),
         ("334 more", ProtocolError, ""),
         ("421 too many failures", Refused, ""),
+        ("421 too many concurrent sessions", Busy, ""),
     ],
 )
 async def test_a_refused_login_is_not_tried_again(play: Play, reply: str, error: type[TripError], advice: str) -> None:

@@ -20,6 +20,8 @@ import trustme
 
 from tests.realservers.servers import (
     DOMAIN,
+    NARROW,
+    NARROW_HOST,
     Account,
     Ports,
     RealServers,
@@ -116,6 +118,7 @@ def _configure(servers: RealServers, addresses: Sequence[str]) -> None:
     certificate.private_key_and_cert_chain_pem.write_to_path(directory / "server.pem")
 
     values = asdict(servers.ports) | {"dir": directory, "listen": ", ".join(addresses)}
+    values |= {"narrow_host": NARROW_HOST, "narrow": NARROW}
     for name in ("master.cf", "dovecot.conf"):
         _write(directory / name, ConfigTemplate((ETC / name).read_text("utf-8")).substitute(values))
     for name in ("main.cf", "aliases", "access", "transport"):

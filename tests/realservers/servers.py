@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 DOMAIN = "example.test"
+NARROW_HOST = "127.0.0.2"  # where Dovecot gives a user no more than NARROW connections
+NARROW = 3
 T = TypeVar("T")
 
 

@@ -6,7 +6,7 @@ import urllib.parse
 import pytest
 
 from tests.realservers.running import Run, password, quoted, run_trips
-from tests.realservers.servers import Account, RealServers
+from tests.realservers.servers import NARROW, NARROW_HOST, Account, RealServers
 
 SMTP_AUTHS = ("plain", "login", "cram-md5")
 
@@ -200,3 +200,20 @@ def test_after_so_many_refused_logins_the_other_trips_of_that_host_are_cancelled
         if record.end == "cancelled":
             assert "refused 2 logins in a row" in record.what
             assert "login_failures" in record.hint
+
+
+def test_where_a_user_may_have_few_connections_every_trip_gets_through(
+    pytester: pytest.Pytester, real_servers: RealServers
+) -> None:
+    account, port = real_servers.users[5], real_servers.ports.imap
+    server = (
+        f"{{protocol: imap, host: {NARROW_HOST}, port: {port}, security: none, password: {password(account)}, "
+        "connections: {user: 20}}"
+    )
+    leg = f"send: {{via: out, from: {account.address}, to: {account.address}}}, receive: {{at: {server}}}"
+    run = run_trips(pytester, real_servers, [f"{number}: {{{leg}, fresh: true}}" for number in range(100)])
+    assert list(run.ends().values()) == ["delivered"] * 100
+    assert real_servers.maildir_messages(account) == []
+    told = {warning for record in run.records.values() for warning in record.warnings}
+    assert any(f"bears no more than {NARROW} connections of {account.address} at once" in one for one in told), told
+    assert run.dovecot.lines("Maximum number of connections", account.address), "the server refused some"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import LoginFailed, ProtocolError, Undeleted
+from mailtrip_checks.errors import ProtocolError, Undeleted
 from mailtrip_checks.identity import HEADER, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, refuse
 from mailtrip_checks.mailbox.watch import Mailbox
@@ -40,21 +40,21 @@ class ImapMailbox(Mailbox):
         return self._session
 
     async def _begin(self) -> None:
-        await self._held.enter_async_context(self.common.gates.connection(self.endpoint))
+        self._session = await self.common.gates.enter(self.endpoint, self._held, self._dial, self.ears.warnings.append)
         stages = Stages(self.clock, Leg.MAILBOX)
         try:
-            selected = await self._connect(stages)
+            selected = await self._examine(stages)
         finally:
-            self.opening = tuple(stages.taken)
+            self.opening += tuple(stages.taken)
         self._uidvalidity = selected.uidvalidity
         if self.receive.search is Search.NEW:
             self._next_uid = selected.uidnext or _FROM_THE_FIRST
             self._known_at_s = self.session.exists_at_s
 
-    async def _connect(self, stages: Stages) -> Selected:
-        self.common.gates.check_logins(self.endpoint)
+    async def _dial(self) -> ImapSession:
+        stages = Stages(self.clock, Leg.MAILBOX)
         try:
-            self._session = await ImapSession.open(
+            return await ImapSession.open(
                 self.endpoint,
                 self.common.network,
                 step_timeout_s=self.receive.step_timeout_s,
@@ -62,18 +62,22 @@ class ImapMailbox(Mailbox):
                 transcript=self.transcript,
                 warn=self.ears.warnings.append,
             )
-        except LoginFailed:
-            self.common.gates.login_was(self.endpoint, accepted=False)
-            raise
-        self.common.gates.login_was(self.endpoint, accepted=True)
-        self.host = self._session.host
+        finally:
+            self.opening = tuple(stages.taken)
+
+    async def _examine(self, stages: Stages) -> Selected:
+        self.host = self.session.host
         with stages.of("select"):
-            return await self._session.examine(self.receive.mailbox)
+            return await self.session.examine(self.receive.mailbox)
 
     async def _reconnect(self) -> None:
         await self.session.close()
-        selected = await self._connect(Stages(self.clock, Leg.MAILBOX))
-        self._selected_again(selected)
+        paid = self.opening
+        try:
+            self._session = await self.common.gates.login(self.endpoint, self._dial)
+        finally:
+            self.opening = paid
+        self._selected_again(await self._examine(Stages(self.clock, Leg.MAILBOX)))
 
     def _selected_again(self, selected: Selected) -> None:
         """UIDs are good under one UIDVALIDITY (RFC 3501 §2.3.1.1); under another all must be read anew."""

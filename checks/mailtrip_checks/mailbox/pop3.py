@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import LoginFailed, TripError, Undeleted
+from mailtrip_checks.errors import TripError, Undeleted
 from mailtrip_checks.gates import Turns
 from mailtrip_checks.identity import Sighting, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.pop3_newcomers import Newcomers
@@ -50,31 +50,27 @@ class Pop3Mailbox(Mailbox):
     @asynccontextmanager
     async def _session(self, stages: Stages) -> AsyncGenerator[Pop3Session]:
         """A session that holds the maildrop; leaves by QUIT, or drops the connection (nothing is deleted then)."""
-        gates = self.common.gates
         async with AsyncExitStack() as held:
             await held.enter_async_context(self._turns.of(self._maildrop))
             await self.clock.sleep(self._delay_s())
-            await held.enter_async_context(gates.connection(self.endpoint))
-            gates.check_logins(self.endpoint)
-            try:
-                session = await Pop3Session.open(
-                    self.endpoint,
-                    self.common.network,
-                    step_timeout_s=self.receive.step_timeout_s,
-                    stages=stages,
-                    transcript=self.transcript,
-                    warn=self._warn_once,
-                )
-            except LoginFailed:
-                gates.login_was(self.endpoint, accepted=False)
-                raise
-            gates.login_was(self.endpoint, accepted=True)
+            session = await self.common.gates.enter(self.endpoint, held, lambda: self._dial(stages), self._warn_once)
             self.host = session.host
             self._turns.not_before_s[self._maildrop] = self.clock.now() + (session.login_delay_s or 0)
             try:
                 yield session
             finally:
                 await session.close()
+
+    async def _dial(self, stages: Stages) -> Pop3Session:
+        stages.taken.clear()  # of a login before, which the server had no room for
+        return await Pop3Session.open(
+            self.endpoint,
+            self.common.network,
+            step_timeout_s=self.receive.step_timeout_s,
+            stages=stages,
+            transcript=self.transcript,
+            warn=self._warn_once,
+        )
 
     def _delay_s(self) -> float:
         return max(self._turns.not_before_s[self._maildrop] - self.clock.now(), 0.0)

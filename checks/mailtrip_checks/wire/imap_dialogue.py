@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from mailtrip_checks.errors import ProtocolError, Refused, TlsFailed, TripError, Unreachable
+from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, Unreachable
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.imap_command import Part, encode
 from mailtrip_checks.wire.imap_parser import Condition, Continuation, Data, Garbled, Parser, Response, Status, as_number
+from mailtrip_checks.wire.login import too_many
 from mailtrip_checks.wire.stream import Stream
 
 _LOGOUT_S = 5.0
@@ -111,7 +112,8 @@ class Dialogue:
                 return response
             case Status(tag=None, condition=Condition.BYE):
                 text = self.masked(response.text)
-                raise Refused(f"{host} refuses the connection: {text}", reply=text)
+                refused = Busy if response.code == "LIMIT" or too_many(text) else Refused
+                raise refused(f"{host} refuses the connection: {text}", reply=text)
             case _:
                 raise ProtocolError(f"{host} sent no IMAP greeting: {self._excerpt(response.shown)}")
 
@@ -171,10 +173,12 @@ class Dialogue:
         """When the bytes came that told of the mail with this sequence number."""
         return next((at_s for count, at_s in self._told if count >= number), self.exists_at_s)
 
-    def _closed(self, doing: str, text: str) -> ProtocolError:
+    def _closed(self, doing: str, text: str) -> ProtocolError | Busy:
         reply = self.masked(text)
         said = f": {reply}" if reply else ""
         what = f"{self.stream.host} closed the connection while {doing}{said}"
+        if too_many(text):
+            return Busy(what, reply=reply, of_user=True)
         return ProtocolError(what, reply=reply, advice=_LOG_ADVICE)
 
     # Commands.

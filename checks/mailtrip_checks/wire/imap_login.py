@@ -6,12 +6,13 @@ A second try after a refusal would count as a second wrong password and lock acc
 import base64
 from typing import Never
 
-from mailtrip_checks.errors import LoginFailed
+from mailtrip_checks.errors import Busy, LoginFailed
 from mailtrip_checks.trips import Auth, Endpoint
 from mailtrip_checks.wire import sasl_oauth
 from mailtrip_checks.wire.imap_command import Part, astring, encode
 from mailtrip_checks.wire.imap_dialogue import Answer, Dialogue
 from mailtrip_checks.wire.imap_parser import Condition, Continuation, Data, Status
+from mailtrip_checks.wire.login import other_user, too_many
 
 # What a refusal's response code means (RFC 5530 §3).
 _ADVICE_BY_CODE = {
@@ -138,13 +139,9 @@ def _octets(credential: str) -> bytes:
     return octets
 
 
-def _refusal(dialogue: Dialogue, user: str, final: Status) -> LoginFailed:
+def _refusal(dialogue: Dialogue, user: str, final: Status) -> LoginFailed | Busy:
     text = dialogue.masked(final.text)
-    local_part, at, _ = user.rpartition("@")
-    other = f"`user: {local_part}`, the part before the @" if at else "the whole address as `user`"
-    general = f"Check user and password; the server may want {other}."
-    return LoginFailed(
-        f"{dialogue.stream.host} refused the login of {user}: {text}",
-        reply=text,
-        advice=_ADVICE_BY_CODE.get(final.code, general),
-    )
+    what = f"{dialogue.stream.host} refused the login of {user}: {text}"
+    if final.code == "LIMIT" or too_many(text):
+        return Busy(what, reply=text, of_user=True)
+    return LoginFailed(what, reply=text, advice=_ADVICE_BY_CODE.get(final.code, other_user(user)))

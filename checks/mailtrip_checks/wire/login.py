@@ -1,9 +1,21 @@
 """What logging in has in common, whatever the protocol."""
 
 import base64
+import re
 
 from mailtrip_checks.errors import LoginFailed
 from mailtrip_checks.trips import Endpoint
+
+_TOO_MANY = re.compile(
+    r"\[LIMIT\]|too many (\w+ ){0,2}(connections|sessions)|maximum number of (\w+ )?(connections|sessions)"
+    r"|(connection|session)s?( count)? (limit|quota)",
+    re.IGNORECASE,
+)
+
+
+def too_many(text: str) -> bool:
+    """Whether a server says by this that it has all the connections that it bears; not so of refused logins."""
+    return bool(_TOO_MANY.search(text))
 
 
 def credentials(endpoint: Endpoint) -> tuple[str, str]:

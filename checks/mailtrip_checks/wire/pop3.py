@@ -4,12 +4,12 @@ import hashlib
 import re
 from collections.abc import Callable, Coroutine
 
-from mailtrip_checks.errors import LoginFailed, ProtocolError, Refused, TripError
+from mailtrip_checks.errors import Busy, LoginFailed, ProtocolError, Refused, TripError
 from mailtrip_checks.trips import Auth, Endpoint
 from mailtrip_checks.wire import sasl_oauth
 from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
 from mailtrip_checks.wire.deadline import within
-from mailtrip_checks.wire.login import credentials, other_user, sasl_plain, wire_bytes
+from mailtrip_checks.wire.login import credentials, other_user, sasl_plain, too_many, wire_bytes
 from mailtrip_checks.wire.pop3_dialogue import Dialogue
 from mailtrip_checks.wire.pop3_parser import Answer, Status, shown
 from mailtrip_checks.wire.sasl_oauth import hold_token
@@ -287,6 +287,9 @@ class Pop3Session:
 
 def _refusal(answer: Answer, otherwise: TripError) -> TripError:
     """What an -ERR before the maildrop is open stands for, by its response code (RFC 2449 §8, RFC 3206)."""
+    if too_many(answer.text):
+        of_user = isinstance(otherwise, LoginFailed)
+        return Busy(otherwise.what, reply=otherwise.reply, of_user=of_user)
     if _BUSY.search(answer.text):
         return MaildropBusy("somebody else has the maildrop open", reply=otherwise.reply)
     if _TOO_SOON.search(answer.text):

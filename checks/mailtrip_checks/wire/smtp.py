@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Deferred, ProtocolError, Refused, Rejected, TripError
+from mailtrip_checks.errors import Busy, Deferred, ProtocolError, Refused, Rejected, TripError
 from mailtrip_checks.outcome import Reply, Stage
 from mailtrip_checks.trips import Auth, Endpoint, Until
 from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
 from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.login import too_many
 from mailtrip_checks.wire.sasl_oauth import hold_token
 from mailtrip_checks.wire.smtp_dialogue import GREETING, Answer, Dialogue
 from mailtrip_checks.wire.smtp_login import log_in
@@ -129,7 +130,8 @@ class SmtpSession:
         with self._stages.of("connect"):
             answer = await self._dialogue.ask(GREETING, self._client.connect)
             if answer.is_refusal:
-                raise Refused(f"{self.host} refused the session", reply=answer.text)
+                refused = Busy if too_many(answer.text) else Refused
+                raise refused(f"{self.host} refused the session", reply=answer.text)
             if not answer.good:
                 raise ProtocolError(f"{self.host} greeted with what is no SMTP greeting", reply=answer.text)
 

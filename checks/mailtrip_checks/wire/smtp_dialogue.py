@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from mailtrip_checks.errors import ProtocolError, Refused, TlsFailed, TripError, Unreachable
+from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, Unreachable
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
+from mailtrip_checks.wire.login import too_many
 from mailtrip_checks.wire.smtp_bridge import Bridge
 from mailtrip_checks.wire.stream import Stream
 
 GREETING = "the greeting"
+_WELCOME = (GREETING, "EHLO", "HELO")
 _FAREWELL_S = 2.0
 _CLOSING = 421  # "Service not available, closing transmission channel", at any step (RFC 5321 §3.8)
 
@@ -77,7 +79,7 @@ class Dialogue:
     ) -> Answer:
         """Take one step of aiosmtplib's; `shows` is what the transcript shows of it.
 
-        Raises Refused for 421, and ProtocolError where the server closes or sends what is no reply.
+        Raises Refused, or Busy, for 421, and ProtocolError where the server closes or sends what is no reply.
         """
         if self.broken:
             raise ProtocolError(f"{step}: the connection to {self.host} was given up before")
@@ -91,7 +93,9 @@ class Dialogue:
         if not 200 <= answer.code <= 599:
             raise ProtocolError(f"{self.host} answered {step} with what is no SMTP reply: {answer.text!r}")
         if answer.code == _CLOSING:
-            raise Refused(f"{self.host} ended the session at {step}", reply=answer.text)
+            # Not at the login: that may be for refused ones, and to try again would lock the account.
+            refused = Busy if step in _WELCOME or too_many(answer.text) else Refused
+            raise refused(f"{self.host} ended the session at {step}", reply=answer.text)
         self.broken = False
         return answer
 
