@@ -8,6 +8,7 @@ from mailtrip_checks.trips import Channel, Expected
 from mailtrip_reports.record import Record, StageSpan, TranscriptLine
 from mailtrip_reports.text import one_line, seconds, shortened
 
+STORY_SECTION = "mailtrip story"
 TRANSCRIPT_SECTION = "mailtrip transcript"
 _LAST_LINES = 12
 _STAGES_AT_AN_END = 15

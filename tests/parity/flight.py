@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,20 +18,17 @@ from tests.checks.trip_bench import wire
 KEY = "the key of these tests"
 BOUND_S = 60.0  # real seconds, after which a test has gone wrong
 
-Fly = Callable[..., dict[str, Record]]
-"""`fly(text, **variables)`: read this text of a trip file, run its trips, give the record of each by its name."""
 
-
-def read(folder: Path, text: str, **variables: str) -> tuple[Trip, ...]:
+def read(folder: Path, text: str) -> tuple[Trip, ...]:
     """The trips of this text; raises DefinitionError."""
     path = folder / "a.trip.yaml"
     path.write_text(text, encoding="utf-8")
-    return Definitions(Context(None, variables, {}, folder)).trips(path)
+    return Definitions(Context(None, {}, {}, folder)).trips(path)
 
 
-def fly(trips: tuple[Trip, ...]) -> dict[str, Record]:
+def fly(trips: tuple[Trip, ...], *, concurrency: int = 1000) -> dict[str, Record]:
     """Run the trips; their records by name."""
-    engine = Engine(key=KEY.encode(), masker=Masker(), concurrency=1000, grace_s=2)
+    engine = Engine(key=KEY.encode(), masker=Masker(), concurrency=concurrency, grace_s=2)
     try:
         outcomes = [result.result(BOUND_S) for result in engine.submit(trips)]
     finally:
@@ -53,7 +50,9 @@ class Tapped:
 
     def shows(self, password: str) -> bool:
         """Whether the password could be read on the wire, as it is or in base64."""
-        return password.encode() in self.said or any(password.encode() in _decoded(word) for word in self.said.split())
+        return password.encode() in self.said or any(
+            password.encode() in _decoded(word) for word in bytes(self.said).split()
+        )
 
 
 def _decoded(word: bytes) -> bytes:
