@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mailtrip_fixtures import MailServers
+from mailtrip_fixtures.servers import PortName
 from mailtrip_reports.record import Record
 from tests.parity.flight import fly, read
 
@@ -44,10 +45,9 @@ class Desk:
         """The record of this one trip, written as a mapping in braces."""
         return self.fly(f"  one: {trip}")["one"]
 
-    def heard(self, word: str, port: str = "smtp") -> list[str]:
+    def heard(self, word: str, port: PortName = "smtp") -> list[str]:
         """The commands of clients in which this word stands."""
-        lines = self.servers.commands("imap" if port == "imap" else "pop3" if port == "pop3" else "smtp")
-        return [line for line in lines if word in line.split()]
+        return [line for line in self.servers.commands(port) if word in line.split()]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from mailtrip_checks.definitions import DefinitionError
 from mailtrip_checks.trips import Channel
 from mailtrip_fixtures import MailServers
+from mailtrip_fixtures.servers import PortName
 from tests.parity.conftest import PASSWORD, Desk
 from tests.parity.flight import fly, read
 
@@ -102,10 +103,9 @@ def test_the_mail_is_searched_for_by_the_server_or_here(desk: Desk, search: str,
     ("at", "port", "said"),
     [("in", "imap", ["UID STORE 1 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 1"]), ("maildrop", "pop3", ["DELE 1"])],
 )
-def test_the_mail_is_deleted_once_it_was_retrieved(desk: Desk, at: str, port: str, said: list[str]) -> None:
+def test_the_mail_is_deleted_once_it_was_retrieved(desk: Desk, at: str, port: PortName, said: list[str]) -> None:
     assert desk.one(f"{{{SEND}, receive: {{at: {at}}}}}").end == "delivered"
-    heard = desk.servers.commands("imap" if port == "imap" else "pop3")
-    lines = [line.partition(" ")[2] if port == "imap" else line for line in heard]
+    lines = [line.partition(" ")[2] if port == "imap" else line for line in desk.servers.commands(port)]
     assert [line for line in lines if line in said] == said
     assert len(desk.servers.ledger.deleted) == 1
     fetched = next(n for n, line in enumerate(lines) if "BODY.PEEK[]" in line or line.startswith("RETR"))
