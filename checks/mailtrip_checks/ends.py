@@ -75,12 +75,14 @@ _HINTS = {
     End.TLS_FAILED: "Check the security mode and port, and the certificate: `ca:` trusts a private authority, "
     "`fingerprint:` one certificate.",
     End.LOGIN_FAILED: "Check user and password. The user is usually the whole address, or the part before the @.",
-    End.PROTOCOL_ERROR: "Something on that port does not speak the protocol: check host, port and security mode.",
+    End.PROTOCOL_ERROR: "Something on that port does not speak the protocol: check host, port and security mode; if "
+    "all are right, the server's own log says what went wrong.",
     End.CANCELLED: "The run was stopped before this trip was done.",
 }
 
 _UNREACHABLE_HINTS = {
-    Leg.SMTP: "Nobody answers at the SMTP server: check host and port, or try another port of that server.",
+    Leg.SMTP: "Nobody answers at the SMTP server: check host and port, try another port of that server, or leave "
+    "`via` out to go by the recipient's MX records.",
     Leg.MAILBOX: "Nobody answers at the mailbox's server: check host and port; a firewall may block this machine.",
 }
 

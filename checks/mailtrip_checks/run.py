@@ -182,7 +182,7 @@ async def _greet(receive: Receive, world: World, journal: Journal) -> None:
             transcript=transcript,
             warn=dialogue.warnings.append,
         )
-        dialogue.host = session.host
+        dialogue.host = session.reached
         with suppress(TripError, OSError):
             await (session.logout() if isinstance(session, ImapSession) else session.quit())
         await session.close()

@@ -129,7 +129,7 @@ class SmtpPool:
             return None
         connection = line.idle.pop()
         dialogue.follows(connection.transcript, handed_on=True)
-        dialogue.host = connection.session.host
+        dialogue.host = connection.session.reached
         dialogue.warnings += connection.warnings
         dialogue.opening = tuple(replace(stage, shared=True) for stage in connection.session.opening)
         return connection
@@ -146,7 +146,7 @@ class SmtpPool:
             finally:
                 dialogue.warnings += warnings
             session.opening = dialogue.opening
-            dialogue.host = session.host
+            dialogue.host = session.reached
             return _Connection(session, transcript, warnings, place.pop_all())
         raise AssertionError  # pragma: no cover  (an exit stack swallows nothing)
 

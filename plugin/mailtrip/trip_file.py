@@ -89,11 +89,13 @@ class TripItem(pytest.Function):
         assert isinstance(runner, Runner)  # noqa: S101  (who overrides the fixture overrides the run)
         record = self.record = runner.record_of(self)
         from mailtrip_reports.junit import properties
-        from mailtrip_reports.story import TRANSCRIPT_SECTION, transcript_text
+        from mailtrip_reports.story import STORY_SECTION, TRANSCRIPT_SECTION, passed_text, transcript_text
 
         others = [named for named in self.user_properties if not named[0].startswith(_OUR_PROPERTIES)]
         # Assigned, not appended: a rerun must not repeat what the run before it left.
         self.user_properties[:] = others + properties(record)
+        if record.passed:  # what failed tells its story anyway
+            self.add_report_section("call", STORY_SECTION, passed_text(record))
         self.add_report_section("call", TRANSCRIPT_SECTION, transcript_text(record))
         for warning in record.warnings:
             self.warn(MailtripWarning(f"{self.name}: {warning}"))

@@ -8,6 +8,7 @@ from mailtrip_checks.trips import Channel, Expected
 from mailtrip_reports.record import Record, StageSpan, TranscriptLine
 from mailtrip_reports.text import one_line, seconds, shortened
 
+STORY_SECTION = "mailtrip story"
 TRANSCRIPT_SECTION = "mailtrip transcript"
 _LAST_LINES = 12
 _STAGES_AT_AN_END = 15
@@ -119,6 +120,8 @@ def remarks(record: Record) -> list[tuple[str, str]]:
     """What else there is to know, by name: arrival, warnings, what stays, servers, what to try."""
     named = [("arrived", _arrival(record)), *(("warning", warning) for warning in record.warnings)]
     named += [(f"{leg} server", host) for leg, host in record.hosts.items()]
+    if record.alertsite == 0:  # another number stands beside the end
+        named.append(("AlertSite", f"0, {record.alertsite_meaning}"))
     named += [("environment", record.environment or ""), ("token", record.token)]
     named += [("what stays", left) for left in record.left_behind]
     named += [("try", record.hint)]

@@ -35,6 +35,13 @@ def test_each_trip_has_its_folder(project: Project, way: list[str]) -> None:
     assert "secret word" not in "".join(path.read_text() for path in there.iterdir())
 
 
+def test_without_the_option_nothing_is_kept(project: Project) -> None:
+    project.write("a.trip.yaml", TWO)
+    project.here().assert_outcomes(passed=1, skipped=1)
+    kinds = ("outcome.json", "*.eml", "transcript.txt")
+    assert not [found for kind in kinds for found in project.pytester.path.rglob(kind)]
+
+
 def test_a_folder_that_cannot_be_made_is_told_before_anything_runs(project: Project) -> None:
     project.write("a.trip.yaml", TWO)
     project.write("kept", "a file")

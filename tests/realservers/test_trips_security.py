@@ -210,6 +210,6 @@ def test_the_family_decides_by_which_address_a_server_is_reached(
     assert run.records["ipv6 to 127.0.0.1"].alertsite == 51
     for name, address in (("ipv4 to 127.0.0.1", "127.0.0.1"), ("ipv6 to --1", "::1")):
         record = run.records[name]
-        assert all(host.endswith(f"[{address}]") for host in record.hosts.values())
+        assert all(host.endswith(f"[{address}], STARTTLS") for host in record.hosts.values())
         assert run.dovecot.wait(f"Login: user=<{account.address}>", f"rip={address},")
         assert f"[{address}]" in run.received(name)["smtpd"]

@@ -51,5 +51,5 @@ def test_postfix_is_found_by_mx_and_spoken_to_with_tls(pytester: pytest.Pytester
         )
         run = run_trips(pytester, real_servers, [trip])
     assert run.ends() == {"one": "delivered"}, run.shown
-    assert run.records["one"].hosts["smtp"] == f"localhost:{real_servers.ports.smtp} [127.0.0.1]"
+    assert run.records["one"].hosts["smtp"] == f"localhost:{real_servers.ports.smtp} [127.0.0.1], STARTTLS"
     assert run.postfix.wait("disconnect", "starttls=1", "data=1")

@@ -66,7 +66,7 @@ class ImapMailbox(Mailbox):
             self.opening = tuple(stages.taken)
 
     async def _examine(self, stages: Stages) -> Selected:
-        self.host = self.session.host
+        self.host = self.session.reached
         with stages.of("select"):
             return await self.session.examine(self.receive.mailbox)
 

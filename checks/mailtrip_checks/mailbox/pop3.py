@@ -54,7 +54,7 @@ class Pop3Mailbox(Mailbox):
             await held.enter_async_context(self._turns.of(self._maildrop))
             await self.clock.sleep(self._delay_s())
             session = await self.common.gates.enter(self.endpoint, held, lambda: self._dial(stages), self._warn_once)
-            self.host = session.host
+            self.host = session.reached
             self._turns.not_before_s[self._maildrop] = self.clock.now() + (session.login_delay_s or 0)
             try:
                 yield session

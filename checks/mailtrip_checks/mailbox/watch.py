@@ -123,7 +123,8 @@ class Mailbox(ABC):
             async with self.clock.timeout_at(self.clock.now() + bound_s):
                 return await asyncio.shield(waiter.arrived)
         except TimeoutError as error:
-            raise TimedOut(f"{self.host} did not answer the last look within {bound_s:g} s") from error
+            where = f"{self.endpoint.host}:{self.endpoint.port}"
+            raise TimedOut(f"{where} did not answer the last look within {bound_s:g} s") from error
 
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
         """Finish what is to be deleted, sweep if this was the mailbox's last use, and log out; bounded in time.

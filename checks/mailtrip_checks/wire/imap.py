@@ -131,6 +131,11 @@ class ImapSession:
         return self._dialogue.stream.host
 
     @property
+    def reached(self) -> str:
+        """`host`, and how the connection is secured."""
+        return self._dialogue.stream.reached
+
+    @property
     def broken(self) -> bool:
         """Whether it can only be closed."""
         return self._dialogue.broken

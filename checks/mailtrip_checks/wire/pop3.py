@@ -84,6 +84,11 @@ class Pop3Session:
         return self._dialogue.host
 
     @property
+    def reached(self) -> str:
+        """`host`, and how the connection is secured."""
+        return self._dialogue.stream.reached
+
+    @property
     def login_delay_s(self) -> int | None:
         """The least time between two logins in seconds, where the server tells it (RFC 2449 §6.5)."""
         words = (self._capabilities or {}).get("LOGIN-DELAY", ())

@@ -100,6 +100,11 @@ class SmtpSession:
         return self._dialogue.host
 
     @property
+    def reached(self) -> str:
+        """`host`, and how the connection is secured."""
+        return self._dialogue.bridge.stream.reached
+
+    @property
     def usable(self) -> bool:
         """Whether another message can be submitted here."""
         return self._dialogue.usable

@@ -30,6 +30,8 @@ class Stream(asyncio.Protocol):
         self.endpoint = endpoint
         self.transcript = transcript
         self.host = self.where = f"{endpoint.host}:{endpoint.port}"
+        self.secured_by = "plain"
+        """How the connection is secured, for reports: `plain`, `STARTTLS` or `TLS` (from the first byte)."""
         self._network = network
         self._transport: asyncio.Transport | None = None
         self._chunks: deque[Chunk] = deque()
@@ -72,6 +74,11 @@ class Stream(asyncio.Protocol):
         self._arrived.set()
 
     # What clients call.
+
+    @property
+    def reached(self) -> str:
+        """`name:port [address], plain` (or `STARTTLS`, `TLS`): what was used, for reports."""
+        return f"{self.host}, {self.secured_by}"
 
     @property
     def secure(self) -> bool:
@@ -129,6 +136,7 @@ class Stream(asyncio.Protocol):
             raise TlsFailed(f"{self.where} closed the connection during the TLS handshake")
         self._transport = secure
         self.check_certificate()
+        self.secured_by = "STARTTLS"
 
     def check_certificate(self) -> None:
         """Raise TlsFailed unless the certificate is the one that the endpoint's fingerprint names, if it names one."""
@@ -185,6 +193,7 @@ async def open_stream(
                 ssl_handshake_timeout=LONGEST_HANDSHAKE_S,
             )
             stream.check_certificate()
+            stream.secured_by = "TLS"
         except OSError as error:
             stream.abort()
             raise tls_failure(error, stream.where) from error
