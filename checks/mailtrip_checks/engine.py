@@ -18,7 +18,7 @@ from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.journal import Journal
 from mailtrip_checks.order import starts
 from mailtrip_checks.outcome import Outcome
-from mailtrip_checks.run import REMOVED_LATER, run_trip
+from mailtrip_checks.run import removed_later, run_trip
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.trips import Trip
 from mailtrip_checks.wire.smtp import Phase
@@ -190,6 +190,7 @@ class Engine:
             await asyncio.wait(tasks, timeout=self._grace_s)
         if self._world:
             await self._world.smtp.close()
+            await self._world.mailboxes.close()
         await _end_all_others()
         for run in unfinished:
             self._give_up(run)
@@ -201,7 +202,7 @@ class Engine:
             return
         journal = run.journal or Journal(run.trip, self.clock)
         if journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
-            journal.stays(f"the clean-up took too long; {REMOVED_LATER}")
+            journal.stays(f"the clean-up took too long; {removed_later(run.trip.receive)}")
         run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
 
 

@@ -8,7 +8,7 @@ from mailtrip_checks.mailbox.registry import Watch
 from mailtrip_checks.mailbox.waiting import Arrival
 from mailtrip_checks.outcome import Line, Outcome, Reply, Stage
 from mailtrip_checks.smtp_pool import Dialogue
-from mailtrip_checks.trips import Trip
+from mailtrip_checks.trips import Protocol, Trip
 from mailtrip_checks.wire.smtp import Submission
 from mailtrip_checks.wire.transcript import Stages
 
@@ -47,8 +47,12 @@ class Journal:
     def stays(self, why: str) -> None:
         """Name the mail of this trip as one that stays, or may still come."""
         receive = self.trip.receive
-        where = f"{receive.mailbox} of {receive.at.user} at {receive.at.host}" if receive else "the recipient's mailbox"
-        self.left_behind.append(f"the mail {{{self.token}}} in {where}: {why}")
+        where = "in the recipient's mailbox"
+        if receive and receive.at.protocol is Protocol.LISTEN:
+            where = f"on its way to {receive.at.name}"
+        elif receive:
+            where = f"in {receive.mailbox} of {receive.at.user} at {receive.at.host}"
+        self.left_behind.append(f"the mail {{{self.token}}} {where}: {why}")
 
     def stages(self) -> tuple[Stage, ...]:
         """All stages in the order in which they began; transit lasts until the mail was seen, or given up."""

@@ -19,7 +19,12 @@ from mailtrip_checks.wire.smtp import Phase
 from mailtrip_checks.wire.transcript import Transcript
 from mailtrip_checks.world import Sender, World
 
-REMOVED_LATER = "the next run in that mailbox removes it once it has expired"
+
+def removed_later(receive: Receive | None) -> str:
+    """What becomes of a mail that comes when nobody waits for it any more."""
+    if receive and receive.at.protocol is Protocol.LISTEN:
+        return "while nobody listens there, its sender keeps it, and gives it up in the end"
+    return "the next run in that mailbox removes it once it has expired"
 
 
 async def run_trip(trip: Trip, world: World, journal: Journal, *, grace_s: float) -> Outcome:
@@ -57,7 +62,7 @@ async def _round_trip(trip: Trip, send: Send, receive: Receive, world: World, jo
         except TripError:
             may_come = journal.submission.phase is not Phase.NOT_SENT and journal.arrival is None
             if may_come and receive.delete.wanted:
-                journal.stays(f"it may still come; {REMOVED_LATER}")
+                journal.stays(f"it may still come; {removed_later(receive)}")
             raise
     return End.DELIVERED
 
@@ -151,9 +156,9 @@ async def _clean_up(receive: Receive, world: World, journal: Journal, watch: Wat
                 await _deleted(journal.arrival.deletion, journal)
     except TripError as error:
         if not journal.left_behind:
-            journal.stays(f"{error.what}; {REMOVED_LATER}")
+            journal.stays(f"{error.what}; {removed_later(receive)}")
     except asyncio.CancelledError:
-        journal.stays(f"the clean-up was cut short; {REMOVED_LATER}")
+        journal.stays(f"the clean-up was cut short; {removed_later(receive)}")
         raise
 
 

@@ -8,12 +8,15 @@ from typing import TypeAlias
 
 from mailtrip_checks.secrets import Secret
 
+ALL_ADDRESSES = "*"  # of this machine: the host of a LISTEN endpoint that names none
+
 
 class Protocol(StrEnum):
     SMTP = "smtp"
     SENDMAIL = "sendmail"
     IMAP = "imap"
     POP3 = "pop3"
+    LISTEN = "listen"
 
 
 class Security(StrEnum):
@@ -89,7 +92,8 @@ class Endpoint:
 
     `embedded` says that host, port and trust are filled in when the in-process servers run; `mx` that `host` is the
     recipient's domain, whose MX records are asked for at the resolver `dns` (None: the system's). `addresses` are the
-    host's where they are known already. `command` is the mail program of a SENDMAIL endpoint.
+    host's where they are known already. `command` is the mail program of a SENDMAIL endpoint. `accept` are
+    patterns of the addresses for which a LISTEN endpoint takes mail.
     """
 
     name: str
@@ -112,6 +116,7 @@ class Endpoint:
     dns: tuple[str, int] | None = None
     addresses: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

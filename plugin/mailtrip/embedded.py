@@ -64,5 +64,5 @@ class EmbeddedServers:
                 return ports.imaps if implicit else ports.imap
             case Protocol.POP3:
                 return ports.pop3s if implicit else ports.pop3
-            case Protocol.SENDMAIL:  # pragma: no cover  (`embedded:sendmail` is no endpoint)
+            case Protocol.SENDMAIL | Protocol.LISTEN:  # pragma: no cover  (they are no embedded endpoints)
                 raise AssertionError(endpoint.name)

@@ -1,10 +1,11 @@
 """From the keys of one trip to a frozen `Trip`: what a whole trip needs, and which keys do not go together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from mailtrip_checks.definitions.endpoints import Endpoints
+from mailtrip_checks.definitions.listening import check_listening
 from mailtrip_checks.definitions.mistakes import Mark
 from mailtrip_checks.definitions.schema import AttachmentKeys, ExpectKeys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
 from mailtrip_checks.definitions.tree import Map
@@ -31,6 +32,7 @@ _SEND: Final = Send(_NO_SERVER, "", (), "")
 _RECEIVE: Final = Receive(_NO_SERVER)
 _TRIP: Final = Trip("", Path(), 1, None, None)
 _MAILBOX_CHANNELS: Final = (Channel.TOTAL, Channel.MAILBOX, Channel.TRANSIT, Channel.RESPONSES)
+_LOOKED_FOR_CHANNELS: Final = (Channel.MAILBOX, Channel.RESPONSES)
 _SMTP_CHANNELS: Final = (Channel.TOTAL, Channel.SMTP, Channel.TRANSIT, Channel.RESPONSES)
 
 Value = TypeVar("Value")
@@ -56,7 +58,8 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
     send = _send(keys.send, subject, endpoints, recipient) if keys.send else None
     receive = _receive(keys, subject, endpoints, recipient) if keys.receive else None
     _check_together(keys, receive, subject)
-    expect = _expect(keys, source, subject)
+    measured = _measured(receive, subject)
+    expect = _expect(keys, source, measured, subject)
     secrets = [secret for leg in (send and send.via, receive and receive.at) if leg for secret in leg.secrets]
     return Trip(
         id=str(source.id),
@@ -73,7 +76,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
         xfail=keys.xfail,
         fresh=_given(keys.fresh, _TRIP.fresh),
         spread_s=_given(keys.spread, _TRIP.spread_s),
-        primary=_primary(keys, source, subject),
+        primary=_primary(keys, source, measured, subject),
         environment=source.environment,
         secrets=tuple(dict.fromkeys(secrets)),
     )
@@ -121,9 +124,12 @@ def _receive(keys: TripKeys, subject: Subject, endpoints: Endpoints, recipient: 
     at = endpoints.make(subject, leg, recipient)
     if at is None:
         return None
-    if at.protocol is Protocol.POP3:
+    if at.protocol is Protocol.LISTEN:
+        check_listening(subject, leg)
+        at = replace(at, accept=at.accept or (keys.send and keys.send.to) or ())
+    elif at.protocol is Protocol.POP3:
         _check_pop3(leg, subject)
-    if at.auth is Auth.NONE and subject.has("send"):
+    if at.protocol is not Protocol.LISTEN and at.auth is Auth.NONE and subject.has("send"):
         subject.add(
             ("receive", "auth"), "none cannot look for the mail that `send` sends; give a password, or leave `send` out"
         )
@@ -160,7 +166,7 @@ def _check_together(keys: TripKeys, receive: Receive | None, subject: Subject) -
         )
 
 
-def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
+def _expect(keys: TripKeys, source: Source, measured: set[Channel], subject: Subject) -> Expect:
     expect = keys.expect or ExpectKeys()
     has_send, has_receive = subject.has("send"), subject.has("receive")
     if not has_send or not has_receive:
@@ -178,7 +184,6 @@ def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
     if expect.reply and outcome is not Expected.REJECTED:
         subject.add(("expect", "reply"), "stands without a rejection; write `outcome: rejected` too")
     reply, pattern = (str(expect.reply[0]), expect.reply[1]) if expect.reply else (None, None)
-    measured = _measured(subject)
     limits: list[Limit] = []
     for channel in Channel:
         limit: LimitKeys | None = getattr(expect, channel)
@@ -186,24 +191,35 @@ def _expect(keys: TripKeys, source: Source, subject: Subject) -> Expect:
             limits.append(_limit(channel, limit, subject))
         elif limit and _is_own(source.own, channel):
             # An inherited limit holds where it can; one written here would never be judged.
-            absent = "send" if has_receive else "receive"
-            subject.add(
-                ("expect", channel.value), f"is not measured without `{absent}`; leave it out, or add `{absent}`"
-            )
+            absent = _absent(subject)
+            otherwise = f", or add `{absent}`" if absent else ""
+            subject.add(("expect", channel.value), f"is not measured {_where(absent)}; leave it out{otherwise}")
     return Expect(outcome, reply, pattern, tuple(limits))
 
 
-def _measured(subject: Subject) -> set[Channel]:
-    unseen = (() if subject.has("receive") else _MAILBOX_CHANNELS, () if subject.has("send") else _SMTP_CHANNELS)
-    return set(Channel).difference(*unseen)
+def _measured(receive: Receive | None, subject: Subject) -> set[Channel]:
+    listens = receive is not None and receive.at.protocol is Protocol.LISTEN
+    return set(Channel).difference(
+        () if subject.has("receive") else _MAILBOX_CHANNELS,
+        () if subject.has("send") else _SMTP_CHANNELS,
+        _LOOKED_FOR_CHANNELS if listens else (),
+    )
 
 
-def _primary(keys: TripKeys, source: Source, subject: Subject) -> Channel:
+def _absent(subject: Subject) -> str | None:
+    return next((leg for leg in ("send", "receive") if not subject.has(leg)), None)
+
+
+def _where(absent: str | None) -> str:
+    """Where a trip cannot measure all channels."""
+    return f"without `{absent}`" if absent else "where mail comes to us"
+
+
+def _primary(keys: TripKeys, source: Source, measured: set[Channel], subject: Subject) -> Channel:
     if keys.primary is None:
         return _TRIP.primary
-    if keys.primary not in _measured(subject) and "primary" in source.own:
-        absent = "send" if subject.has("receive") else "receive"
-        subject.add(("primary",), f"`{keys.primary}` is not measured without `{absent}`; name another channel")
+    if keys.primary not in measured and "primary" in source.own:
+        subject.add(("primary",), f"`{keys.primary}` is not measured {_where(_absent(subject))}; name another channel")
     return keys.primary
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from mailtrip_checks.definitions.listening import listener
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
 from mailtrip_checks.definitions.oauth2 import implied, token_source
 from mailtrip_checks.definitions.places import EMBEDDED, MX, as_mapping
@@ -129,6 +130,8 @@ def _endpoint(
     server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, recipient: str, trip: Subject
 ) -> Endpoint:
     keys = server.keys
+    if protocol is Protocol.LISTEN:
+        return listener(server.name, keys, server.subject)
     check_server(server.subject, keys, protocol)
     through_mx = keys.host == MX
     if isinstance(leg, SendKeys):

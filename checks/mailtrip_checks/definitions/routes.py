@@ -20,6 +20,10 @@ def check_server(server: Subject, keys: ServerKeys, protocol: Protocol) -> None:
                 server.add((key,), "means nothing to a local mail program; leave it out", at_key=True)
     elif server.has("command"):
         server.add(("command",), "is for the local mail program; write `protocol: sendmail` too, or leave it out")
+    if server.has("accept") and protocol is not Protocol.SENDMAIL:
+        server.add(
+            ("accept",), "is for mail that comes to us; write `protocol: listen` too, or leave it out", at_key=True
+        )
     if keys.host == MX:
         for key in _LOGIN:
             if server.has(key):

@@ -182,6 +182,17 @@ def address(value: object) -> str:
     return str(found)
 
 
+def address_pattern(value: object) -> str:
+    """Addresses by `*` and `?`, in a domain that is named."""
+    found = text(value)
+    local, _, domain = found.rpartition("@")
+    if not local or not domain or re.search(r"[\s<>,;]", found) or _CONTROL.search(found):
+        raise ValueError(f"{shown(found)} is no pattern of addresses; write it as *@example.com or probe-*@example.com")
+    if not re.search(r"[^*?.\[\]]", domain):
+        raise ValueError(f"{shown(found)} would take mail for every domain; name the domain that is sent here")
+    return str(found)
+
+
 def host(value: object) -> str:
     """A host name or IP address, without port."""
     found = text(value)

@@ -24,7 +24,7 @@ _OWN_HEADERS: Final = {
     "to": "write it under `to`",
 }
 
-_PROTOCOL: Final = scalars.word(trips.Protocol, not_yet=frozenset({"listen"}))
+_PROTOCOL: Final = scalars.word(trips.Protocol)
 
 
 def _raw_map(value: object) -> Map:
@@ -52,6 +52,12 @@ def _one_or_list(value: object) -> object:
     if isinstance(value, Items) and not value:
         raise ValueError("is empty; write at least one address")
     return Items(value.at, [value]) if isinstance(value, Text) else value
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if isinstance(value, Items) and not value:
+        raise ValueError("is empty; write at least one pattern, or leave it out for the `to` of the trips")
+    return tuple(map(scalars.address_pattern, value if isinstance(value, Items) else [value]))
 
 
 def _limit(value: object) -> object:
@@ -150,7 +156,7 @@ class OAuth2Keys(Keys):
 
 
 class ServerKeys(Keys):
-    not_yet = frozenset({"provider", "accept"})
+    not_yet = frozenset({"provider"})
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
@@ -168,6 +174,7 @@ class ServerKeys(Keys):
     login_failures: Count | None = None
     dns: Annotated[tuple[str, int], PlainValidator(scalars.resolver)] | None = None
     command: Annotated[tuple[str, ...], PlainValidator(scalars.command)] | None = None
+    accept: Annotated[tuple[str, ...], PlainValidator(_patterns)] | None = None
 
 
 class AttachmentKeys(Keys):

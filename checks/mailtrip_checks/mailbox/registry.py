@@ -9,6 +9,7 @@ from typing import Self
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.gates import Turns
 from mailtrip_checks.mailbox.imap import ImapMailbox
+from mailtrip_checks.mailbox.listen import ListenMailbox
 from mailtrip_checks.mailbox.pop3 import Pop3Mailbox
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Waiter
 from mailtrip_checks.mailbox.watch import CLOSE_WITHIN_S, Mailbox
@@ -115,6 +116,7 @@ class Mailboxes:
 
     def watch(self, receive: Receive, token: str, *, own: bool, sends: bool = True) -> Watch:
         """A place at the mailbox, on a connection of its own where `own`; who only connects deletes nothing there."""
+        own = own and receive.at.protocol is not Protocol.LISTEN  # a port has one listener
         return Watch(self, receive, token, (_way(receive), token if own else None), sends=sends)
 
     def enter(self, key: Hashable, receive: Receive, token: str) -> Mailbox:
@@ -133,9 +135,15 @@ class Mailboxes:
         place = _place(receive)
         self._planned[place] -= sends
         use.mailbox.sweeps = sends and self._planned[place] == 0 and not in_haste
-        if use.users == 0:
+        if use.users == 0 and not use.mailbox.stays_open:
             del self._open[key]
             await use.mailbox.close(CLOSE_IN_HASTE_S if in_haste else CLOSE_WITHIN_S)
+
+    async def close(self) -> None:
+        """Close what stayed open; the run is over."""
+        for use in self._open.values():
+            await use.mailbox.close(CLOSE_IN_HASTE_S)
+        self._open.clear()
 
     def _make(self, receive: Receive) -> Mailbox:
         match receive.at.protocol:
@@ -143,6 +151,8 @@ class Mailboxes:
                 return ImapMailbox(receive, self._common)
             case Protocol.POP3:
                 return Pop3Mailbox(receive, self._common, self._turns)
+            case Protocol.LISTEN:
+                return ListenMailbox(receive, self._common)
             case Protocol.SMTP | Protocol.SENDMAIL:
                 raise Cancelled(f"{receive.at.name} takes mail, but holds no mailbox")
 
@@ -155,4 +165,6 @@ def _place(receive: Receive) -> Hashable:
 
 def _way(receive: Receive) -> Hashable:
     """A place and how it is watched: what trips can share."""
+    if receive.at.protocol is Protocol.LISTEN:
+        return receive.at.protocol, receive.at.host, receive.at.port
     return receive.at, receive.mailbox, receive.search, receive.push, receive.step_timeout_s

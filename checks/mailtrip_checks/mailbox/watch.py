@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Cancelled, LoginFailed, TimedOut, TripError
+from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, TimedOut, TripError
 from mailtrip_checks.identity import Kind, Sighting, counts_as_arrival, may_delete, sight
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Ears, Waiter, lost, refuse, spare
 from mailtrip_checks.outcome import Stage
@@ -83,6 +83,14 @@ class Mailbox(ABC):
     def _delay_s(self) -> float:
         """How long the server makes us wait before the next look."""
         return 0.0
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether it stays open until the run ends, also while nobody waits here."""
+        return False
+
+    def _lost(self, waiter: Waiter) -> Lost:
+        return lost(waiter)
 
     # What a trip does.
 
@@ -189,7 +197,7 @@ class Mailbox(ABC):
                 waiter.missed_at_s = max(waiter.missed_at_s, started_at_s)
         for waiter in last:
             if not waiter.arrived.done():
-                waiter.arrived.set_exception(lost(waiter))
+                waiter.arrived.set_exception(self._lost(waiter))
         waiting = [waiter for waiter in waiting if not waiter.arrived.done()]
         if waiting:
             await self._rest(self._next_gap_s(waiting))
