@@ -3,14 +3,14 @@
 import json
 import smtplib
 import socket
+from threading import Thread
 
 import pytest
 
+# Imported once: pytester forgets what a run in this process imports, and then has two of the same class.
+import mailtrip_checks.mailbox.listen_smtp  # noqa: F401
 from mailtrip_reports.record import Record, from_json
 from tests.plugin.conftest import ALONE, Project
-
-# Imported once: pytester forgets what a run in this process imports, and then has two of the same class.
-import mailtrip_checks.mailbox.listen_smtp  # noqa: F401  # isort: skip
 
 
 @pytest.fixture
@@ -94,8 +94,6 @@ trips:
     receive: {{at: collector}}
 """,
     )
-    from threading import Thread
-
     forwarding = Thread(target=forward)
     forwarding.start()
     project.here("-vv").assert_outcomes(passed=1)

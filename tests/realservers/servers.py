@@ -42,6 +42,7 @@ class Ports:
     pop3: int  # STLS offered, login allowed without; APOP
     pop3_notls: int  # no TLS
     pop3s: int  # TLS from the first byte
+    collector: int  # where Postfix brings mail for collector.test; nobody listens there
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class SpecialAddresses:
 
     forward: str = f"fwd@{DOMAIN}"  # to users[1]
     list: str = f"list@{DOMAIN}"  # to users[2], users[3] and users[4]
+    collected: str = f"collected@{DOMAIN}"  # to client@collector.test
     reject: str = f"reject@{DOMAIN}"  # 550 at RCPT, with a text of its own
     unknown: str = f"unknown@{DOMAIN}"  # 550 at RCPT, with Postfix's text
     defer: str = f"defer@{DOMAIN}"  # 451 at RCPT, always

@@ -132,6 +132,7 @@ class ListenMailbox(Mailbox):
         if self._server is None:
             return
         self._server.close()
+        self._server = None
         for session in tuple(self.sessions):
             session.end()
         # What was cut ends in the next turns of the loop: its connection, then its task.

@@ -141,9 +141,8 @@ class Mailboxes:
 
     async def close(self) -> None:
         """Close what stayed open; the run is over."""
-        for use in self._open.values():
+        for use in [use for use in self._open.values() if use.mailbox.stays_open]:
             await use.mailbox.close(CLOSE_IN_HASTE_S)
-        self._open.clear()
 
     def _make(self, receive: Receive) -> Mailbox:
         match receive.at.protocol:
