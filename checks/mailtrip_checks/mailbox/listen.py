@@ -6,6 +6,7 @@ not proved ours: whoever brought it keeps it. Nothing is ever relayed, and no ma
 
 import asyncio
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mailtrip_checks.mailbox.listen_smtp import SmtpReceiver
 
 LARGEST_HEADER_BYTES = 100 * 1024  # reading one costs time that grows with it
+_HEADER_END = re.compile(rb"\n\r?\n")
 NOT_RELAYED = "550 5.7.1 This server takes mail for the addresses of its mail checks only"
 NOT_OURS = "550 5.7.1 Not a mail of this run"
 TAKEN = "250 2.0.0 Taken"
@@ -30,11 +32,9 @@ TAKEN = "250 2.0.0 Taken"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What strangers may use: bytes of a mail, and of all that is not answered yet; connections at once; seconds from
-    one answer to the next, and for a whole connection."""
+    """What a client may use: bytes of a mail, connections at once, seconds from one answer to the next, and in all."""
 
-    mail_bytes: int = 64 * 1024**2
-    unanswered_bytes: int = 256 * 1024**2
+    mail_bytes: int = 256 * 1024**2
     connections: int = 50
     step_s: float = 120.0
     session_s: float = 600.0
@@ -68,10 +68,15 @@ class ListenMailbox(Mailbox):
         """Whether a trip of this run waits for mail to this address."""
         return any(fnmatchcase(recipient.lower(), pattern) for pattern in self._accepted)
 
+    def may_be_ours(self, head: bytes) -> bool:
+        """Whether a mail that begins so can be one that is taken."""
+        sighting = sight(head[:LARGEST_HEADER_BYTES], self.common.key)
+        return sighting is not None and (sighting.kind is Kind.OURS or sighting.token in self._tokens)
+
     def take(self, mail: bytes, came_at_s: float, whence: str) -> str:
         """The answer to a mail, whose last byte came at that instant: who waits for it has it by then."""
-        header = mail.partition(b"\r\n\r\n")[0][: LARGEST_HEADER_BYTES + 1]
-        if len(header) > LARGEST_HEADER_BYTES:
+        header = mail[:LARGEST_HEADER_BYTES]
+        if not _HEADER_END.search(header):
             return NOT_OURS
         sighting = sight(header, self.common.key)
         if sighting is None:
@@ -80,7 +85,7 @@ class ListenMailbox(Mailbox):
         if waited and may_delete(sighting, dedicated=waited[0].receive.mailbox_is_dedicated):
             self._arrived(waited[0], sighting, mail, came_at_s, whence)
             return TAKEN
-        if sighting.kind is Kind.OURS and (sighting.token in self._tokens or self._has_expired(sighting)):
+        if sighting.kind is Kind.OURS and (sighting.token in self._tokens or has_expired(sighting, self.clock.wall())):
             self.transcript.note(f"the mail {sighting.token} came again, or too late; it was taken and thrown away")
             return TAKEN
         if sighting.token in self._tokens:
@@ -94,9 +99,6 @@ class ListenMailbox(Mailbox):
         gone: asyncio.Future[Deletion] = asyncio.get_running_loop().create_future()
         gone.set_result(Deletion())
         waiter.arrived.set_result(Arrival(sighting, Bracket(came_at_s, came_at_s), mail, (), gone))
-
-    def _has_expired(self, sighting: Sighting) -> bool:
-        return has_expired(sighting, self.clock.wall())
 
     # What a protocol does.
 

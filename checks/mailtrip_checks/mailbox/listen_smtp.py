@@ -7,10 +7,10 @@ from typing import AnyStr, cast
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from mailtrip_checks.mailbox.listen import NOT_RELAYED, ListenMailbox
+from mailtrip_checks.mailbox.listen_gate import Gate
 
 _TOO_MANY = b"421 4.7.0 Too many connections; try again later\r\n"
 _TOO_SLOW = b"421 4.4.2 Too slow; try again\r\n"
-_TOO_MUCH = b"452 4.3.1 Too much at once; try again later\r\n"
 
 
 class SmtpReceiver(SMTP):
@@ -20,7 +20,7 @@ class SmtpReceiver(SMTP):
         self._mailbox = mailbox
         self._clock = mailbox.clock
         self.heard_at_s = self._clock.now()
-        self.unanswered_bytes = 0
+        self._gate = Gate(mailbox.may_be_ours)
         self._answered_at_s = self.heard_at_s
         self._bound: asyncio.Task[None] | None = None
         # aiosmtpd has one for all connections of the process, each of which clears it.
@@ -52,16 +52,12 @@ class SmtpReceiver(SMTP):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at_s = self._clock.now()  # before anything is parsed
-        self.unanswered_bytes += len(data)
-        held = sum(session.unanswered_bytes for session in self._mailbox.sessions)
-        if held > self._mailbox.limits.unanswered_bytes:
-            self.end(_TOO_MUCH)
-        else:
-            super().data_received(data)
+        if passed := self._gate.passed(data):
+            super().data_received(passed)
 
     async def push(self, status: AnyStr) -> None:
         """Answer; what refuses is noted for who looks for a mail that does not come."""
-        self.unanswered_bytes = 0
+        self._gate.answered()
         self._answered_at_s = self._clock.now()
         said = status if isinstance(status, str) else status.decode("utf-8", "replace")
         if said[:1] in ("4", "5"):
