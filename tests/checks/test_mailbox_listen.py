@@ -49,7 +49,7 @@ class Stranger:
     def __init__(self, mailbox: ListenMailbox, token: str) -> None:
         self.mailbox = mailbox
         self.waiter = mailbox.join(token, mailbox.receive)
-        self.port = int(mailbox.host.rpartition(":")[2])
+        self.port = mailbox.port
 
     async def doing(self, what: Callable[[smtplib.SMTP], T]) -> T:
         """Let the client do something, in a thread."""
@@ -166,6 +166,16 @@ async def test_no_other_recipient_is_accepted(to: str) -> None:
 async def test_patterns_are_of_whole_addresses(pattern: str, to: str, accepted: bool) -> None:
     async with listening(receive=Receive(at(0, pattern))) as stranger:
         assert ((await stranger.sends(of_a_run(TOKEN, FAR), to))[0] == 250) is accepted
+
+
+async def test_a_mail_for_too_many_recipients_is_told_so() -> None:
+    def ask(client: smtplib.SMTP) -> list[int]:
+        client.ehlo()
+        client.mail("a@stranger.test")
+        return [client.rcpt(TO)[0] for _ in range(101)]
+
+    async with listening() as stranger:
+        assert await stranger.doing(ask) == [250] * 100 + [452]
 
 
 async def test_garbage_is_answered_and_never_followed() -> None:
@@ -391,6 +401,7 @@ async def test_a_mail_that_does_not_come_is_lost() -> None:
         outcome = await through_time(task, clock)
     assert outcome.end is End.LOST
     assert outcome.what == f"accepted, and it did not come to {HERE}:{flight.port} in time"
+    assert f"does it know the way to port {flight.port} of this machine" in outcome.advice
     (left,) = outcome.left_behind
     assert left.endswith(
         "on its way to collector: it may still come; while nobody listens there, its sender keeps it,"

@@ -45,6 +45,7 @@ class ListenMailbox(Mailbox):
 
     def __init__(self, receive: Receive, common: Common, limits: Limits = Limits()) -> None:
         self.limits = limits
+        self.port = receive.at.port
         self.sessions: set[SmtpReceiver] = set()
         self._server: asyncio.Server | None = None
         self._accepted: set[str] = set()
@@ -111,9 +112,9 @@ class ListenMailbox(Mailbox):
             )
         except OSError as error:
             raise _unreachable(error, host, port) from error
-        port = self._server.sockets[0].getsockname()[1]
-        self.host = f"{host}:{port}"
-        self.transcript.note(f"listens on port {port} of {'all addresses' if host == ALL_ADDRESSES else host}")
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.host = f"{host}:{self.port}"
+        self.transcript.note(f"listens on port {self.port} of {'all addresses' if host == ALL_ADDRESSES else host}")
 
     async def _look(self, *, thorough: bool) -> None:
         """Nothing to do: mail comes by itself."""
@@ -144,7 +145,11 @@ class ListenMailbox(Mailbox):
     def _lost(self, waiter: Waiter) -> Lost:
         report = "; a delivery report about it came instead" if waiter.reported else ""
         refused = self._refused.get(waiter.token, "")
-        return Lost(f"accepted, and it did not come to {self.host} in time{report}{f'; {refused}' if refused else ''}")
+        return Lost(
+            f"accepted, and it did not come to {self.host} in time{report}{f'; {refused}' if refused else ''}",
+            advice=f"Look in the log of the server that is to bring it: does it know the way to port {self.port} of"
+            " this machine, does a firewall let it in, and does `accept` hold the address to which it forwards?",
+        )
 
 
 def _receiver() -> "type[SmtpReceiver]":

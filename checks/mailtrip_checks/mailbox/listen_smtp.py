@@ -11,6 +11,7 @@ from mailtrip_checks.mailbox.listen_gate import Gate
 
 _TOO_MANY = b"421 4.7.0 Too many connections; try again later\r\n"
 _TOO_SLOW = b"421 4.4.2 Too slow; try again\r\n"
+_MOST_RECIPIENTS = 100  # RFC 5321 §4.5.3.1.8
 
 
 class SmtpReceiver(SMTP):
@@ -102,6 +103,8 @@ class _Handler:
     ) -> str:
         if not self._mailbox.accepts(address):
             return f"{NOT_RELAYED}, not for <{address}>"
+        if len(envelope.rcpt_tos) >= _MOST_RECIPIENTS:
+            return "452 4.5.3 Too many recipients"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
