@@ -95,7 +95,7 @@ async def test_a_session_that_dies_when_it_is_handed_on_fails_no_trip(
         assert line.most_open <= 1
         assert line.total <= 5
     assert len(servers.ledger.accepted) == 6
-    assert any("421" in line.text for line in outcomes[2].transcript) is bool(farewell)
+    assert any("421 4.7.0" in line.text for line in outcomes[2].transcript) is bool(farewell)
 
 
 async def test_a_session_that_dies_after_mail_was_accepted_is_told(bench: Bench, servers: MailServers) -> None:
