@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from mailtrip_checks.secrets import Secret
 
@@ -175,9 +175,15 @@ class Match(StrEnum):
     SUBJECT = "subject"
 
 
+TRASH: Final = "\\Trash"
+
+
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """What becomes of the mail: deleted, left (`wanted` false), or moved to a folder."""
+    """What becomes of the mail: deleted, left (`wanted` false), or moved to a folder.
+
+    To move to TRASH is to move to the folder that the server marks so (RFC 6154): its name differs by language.
+    """
 
     wanted: bool = True
     move_to: str | None = None

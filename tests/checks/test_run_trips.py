@@ -172,17 +172,6 @@ async def test_a_mail_is_moved_to_the_folder(lacks: set[str]) -> None:
         others.check(more="UIDPLUS" in lacks)
 
 
-@pytest.mark.parametrize("lacks", [set[str](), {"MOVE"}])
-async def test_a_mail_that_cannot_be_moved_is_undeleted_and_named(lacks: set[str]) -> None:
-    with MailServers(catch_all=True, tls="none", imap_without=lacks) as servers:
-        bench = Bench(servers)
-        account = servers.account()
-        outcome = await bench.fly(receiving(bench.trip(account), delete=Delete(move_to="Nowhere")))
-        assert (outcome.end, outcome.leg, outcome.stage) == (End.UNDELETED, Leg.MAILBOX, "delete")
-        assert len(outcome.left_behind) == len(account.messages) == 1
-        assert "Nowhere" in outcome.what
-
-
 async def test_a_mail_that_the_server_keeps_is_undeleted(bench: Bench, servers: MailServers) -> None:
     async with wire(servers.ports.imap) as line:
         line.upwards = lambda data: re.sub(rb"UID EXPUNGE [0-9]+", b"NOOP", data)

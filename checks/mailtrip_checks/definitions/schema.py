@@ -68,7 +68,12 @@ def _delete(value: object) -> trips.Delete:
     if isinstance(value, Map):
         if list(value) != ["move_to"]:
             raise ValueError("is none of its forms; write true, false or {move_to: FOLDER}")
-        return trips.Delete(move_to=scalars.filled_line(value["move_to"]))
+        folder = scalars.filled_line(value["move_to"])
+        if folder.startswith("\\") and folder != trips.TRASH:
+            raise ValueError(
+                f"names no folder; write its name, or `{trips.TRASH}` for the one so marked"
+            )
+        return trips.Delete(move_to=folder)
     return trips.Delete(wanted=scalars.boolean(value))
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import ProtocolError, Undeleted
 from mailtrip_checks.identity import HEADER, has_expired, may_delete, sight
+from mailtrip_checks.mailbox.imap_removal import remove
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, refuse
 from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
@@ -201,25 +202,18 @@ class ImapMailbox(Mailbox):
         return proved
 
     async def _remove(self, mails: dict[int, Doomed], folder: str | None, started_at_s: float) -> None:
-        uids = sorted(mails)
-        session = self.session
-        moves = folder is not None and session.has("MOVE")
-        if folder is not None:
-            await (session.uid_move(uids, folder) if moves else session.uid_copy(uids, folder))
-        if not moves:
-            await session.uid_store_deleted(uids)
-            if session.has("UIDPLUS"):
-                await session.uid_expunge(uids)
-            elif all(one.receive.mailbox_is_dedicated for one in mails.values()):
-                await session.expunge()
-            else:
-                # EXPUNGE would take along what others flagged, and no check before it closes that gap.
-                for one in mails.values():
-                    one.done.set_result(Deletion(_ONLY_FLAGGED, self._deletion(started_at_s)))
-                return
-        left = await session.uids_present(uids)
+        dedicated = all(one.receive.mailbox_is_dedicated for one in mails.values())
+        try:
+            removed = await remove(self.session, sorted(mails), folder, dedicated=dedicated)
+        except Undeleted as error:
+            for one in mails.values():
+                refuse(one.done, error)
+            return
+        left = await self.session.uids_present(mails) if removed else set[int]()
         for uid, one in mails.items():
-            if uid in left:
+            if not removed:
+                one.done.set_result(Deletion(_ONLY_FLAGGED, self._deletion(started_at_s)))
+            elif uid in left:
                 refuse(one.done, Undeleted(f"the server kept the mail with UID {uid} after it was expunged"))
             else:
                 one.done.set_result(Deletion(stage=self._deletion(started_at_s)))
@@ -233,10 +227,8 @@ class ImapMailbox(Mailbox):
             return  # and no SELECT, which would take \Recent from the mails of others
         await self.session.select(self.receive.mailbox)
         uids = await self._expired(uids)
-        await self.session.uid_store_deleted(uids)
-        if self.session.has("UIDPLUS"):
-            await self.session.uid_expunge(uids)
-        done = "removed" if self.session.has("UIDPLUS") else "flagged as deleted"
+        removed = await remove(self.session, uids, self.receive.delete.move_to, dedicated=False)
+        done = "removed" if removed else "flagged as deleted"
         self.transcript.note(f"{done}: {len(uids)} expired mails that earlier runs left")
 
     async def _expired(self, uids: Iterable[int]) -> list[int]:

@@ -11,6 +11,7 @@ from mailtrip_checks.wire.connect import Network, StarttlsRefused, secured
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.imap_command import Part, astring, uid_sets
 from mailtrip_checks.wire.imap_dialogue import Answer, CommandRefused, Dialogue
+from mailtrip_checks.wire.imap_folders import ListedFolder, listed
 from mailtrip_checks.wire.imap_idle import idle
 from mailtrip_checks.wire.imap_login import log_in
 from mailtrip_checks.wire.imap_parser import Condition, Fetched, as_number, fetched
@@ -192,6 +193,13 @@ class ImapSession:
         answer = await self._dialogue.command(doing, b"UID FETCH * (UID)")
         uids = [mail.uid for mail in self._fetched(answer) if mail.uid is not None]
         return max(uids) + 1 if uids else None
+
+    async def folders(self) -> list[ListedFolder]:
+        """The user's folders that can be opened, with the server's marks (LIST; RFC 6154 where the server has it)."""
+        marks = (b"RETURN (SPECIAL-USE)",) if self.has("LIST-EXTENDED") and self.has("SPECIAL-USE") else ()
+        answer = await self._dialogue.ask("listing the folders", b"LIST", b'""', b'"*"', *marks)
+        folders = [folder for data in answer.data("LIST") if (folder := listed(data))]
+        return [folder for folder in folders if not folder.is_marked("\\Noselect")]
 
     # Its mails.
 

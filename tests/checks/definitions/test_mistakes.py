@@ -388,6 +388,10 @@ TRIPS = {
         "{receive: {at: embedded, user: u, delete: {to: x}}}",
         "2:50: receive.delete: is none of its forms; write true, false or {move_to: FOLDER}",
     ),
+    "a folder that is a mark": (
+        "{receive: {at: embedded, user: u, delete: {move_to: \\Junk}}}",
+        "2:50: receive.delete: names no folder; write its name, or `\\Trash` for the one so marked",
+    ),
     "an outcome that follows": (
         f"{{{SEND}, expect: {{outcome: accepted}}}}",
         "2:70: expect.outcome: `accepted` follows by itself where a leg is left out; leave this key out",
