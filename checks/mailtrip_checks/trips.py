@@ -39,6 +39,11 @@ class Auth(StrEnum):
     OAUTH2 = "oauth2"
 
 
+class Provider(StrEnum):
+    GMAIL = "gmail"
+    OUTLOOK = "outlook"
+
+
 class Family(StrEnum):
     ANY = "any"
     IPV4 = "ipv4"
@@ -117,6 +122,7 @@ class Endpoint:
     addresses: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     accept: tuple[str, ...] = ()
+    provider: Provider | None = None
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from mailtrip_checks.definitions.endpoints import Endpoints
 from mailtrip_checks.definitions.listening import check_listening
 from mailtrip_checks.definitions.mistakes import Mark
+from mailtrip_checks.definitions.providers import default_delete
 from mailtrip_checks.definitions.schema import AttachmentKeys, ExpectKeys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
 from mailtrip_checks.definitions.tree import Map
 from mailtrip_checks.definitions.validation import Subject
@@ -141,7 +142,7 @@ def _receive(keys: TripKeys, subject: Subject, endpoints: Endpoints, recipient: 
         match=_given(leg.match, _RECEIVE.match),
         push=_given(leg.push, _RECEIVE.push),
         interval_s=_given(leg.interval, _given(keys.interval, _RECEIVE.interval_s)),
-        delete=_given(leg.delete, _RECEIVE.delete),
+        delete=_given(leg.delete, default_delete(at)),
         step_timeout_s=_given(leg.step_timeout, _RECEIVE.step_timeout_s),
     )
 

@@ -7,6 +7,7 @@ from mailtrip_checks.definitions.listening import listener
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
 from mailtrip_checks.definitions.oauth2 import implied, token_source
 from mailtrip_checks.definitions.places import EMBEDDED, MX, as_mapping
+from mailtrip_checks.definitions.providers import with_provider
 from mailtrip_checks.definitions.references import References
 from mailtrip_checks.definitions.routes import DEFAULT_COMMAND, check_leg, check_server
 from mailtrip_checks.definitions.scalars import shown
@@ -80,7 +81,8 @@ class Endpoints:
         if not isinstance(mapping, Map):
             return None
         subject = Subject(mapping, trip.mistakes, key, trip.row)
-        return _Server(name, validated(ServerKeys, subject), subject)
+        keys = with_provider(validated(ServerKeys, subject), subject, sends=way is _VIA)
+        return _Server(name, keys, subject)
 
     def _named(self, trip: Subject, name: Text) -> Tree:
         """The server of this name, filled in; raises ValueError where there is none."""
@@ -111,7 +113,7 @@ def _unfilled(text: Text) -> bool:
 
 def _protocol(server: _Server, way: tuple[str, str]) -> Protocol | None:
     protocol = server.keys.protocol
-    if server.subject.has("protocol"):
+    if protocol or server.subject.has("protocol"):
         if protocol and (protocol in _SENDERS) != (way is _VIA):
             wanted = "smtp" if way is _VIA else "imap or pop3"
             what = f"speaks {protocol}, but `{'.'.join(way)}` needs {wanted}; name another server"
@@ -140,7 +142,7 @@ def _endpoint(
         return _program(server)
     host = recipient.rpartition("@")[2].lower() if through_mx else keys.host or ""
     embedded = host == EMBEDDED
-    if not server.subject.has("host"):
+    if not server.subject.has("host") and not server.subject.has("provider"):
         server.subject.add((), "has no host; write `host: mail.example.com`")
     auth = _auth(server, leg, protocol, trip)
     password = None if auth in {Auth.NONE, Auth.OAUTH2} else leg.password or keys.password
@@ -171,6 +173,7 @@ def _endpoint(
         embedded=embedded,
         mx=through_mx,
         dns=keys.dns,
+        provider=keys.provider,
     )
 
 
@@ -208,7 +211,7 @@ def _auth(server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, trip
     has_password = leg.password is not None or server.keys.password is not None
     auth = leg.auth or server.keys.auth or implied(trip, way, server.subject)
     if auth is None and protocol is Protocol.SMTP:
-        return Auth.PLAIN if has_password else Auth.NONE
+        auth = Auth.PLAIN if has_password or server.keys.provider else Auth.NONE
     auth = auth or Auth.PASSWORD
     if auth not in _AUTHS[protocol]:
         what = f"{auth} is no way to log in to {protocol}; write {one_of(_AUTHS[protocol])}"

@@ -13,6 +13,7 @@ EMBEDDED: Final = "embedded"
 MX: Final = "mx"
 SENDMAIL: Final = "sendmail"
 RESERVED: Final = frozenset({EMBEDDED, MX, SENDMAIL})
+DECIDED_BY_PROVIDER: Final = ("host", "port", "security")
 
 
 class _Scheme(NamedTuple):
@@ -79,6 +80,7 @@ def as_mapping(place: Text) -> Map | None:
         "host": _part(place, parts["host"].strip("[]"), references),
         "port": _part(place, port or scheme.port or "", references) if port or scheme.port else None,
         "security": Text(scheme.security, place.at, "") if scheme.security else None,
+        "provider": None,
     }
     if parts["user"]:
         found["user"] = _part(place, _decoded(parts["user"]), references)
@@ -88,7 +90,13 @@ def as_mapping(place: Text) -> Map | None:
 
 
 def cut(value: Tree) -> Tree:
-    """A URL as its mapping; all else as it is, and so is a URL with a mistake, which is told where it is used."""
+    """A URL as its mapping, and a mapping with a provider with all that the provider decides.
+
+    All else is as it is, and so is a URL with a mistake, which is told where it is used.
+    """
+    if isinstance(value, Map) and value.get("provider") is not None:
+        decided = (key for key in ("protocol", *DECIDED_BY_PROVIDER) if key not in value)
+        return Map(value.at, [*value.items(), *((key, None) for key in decided)])
     if isinstance(value, Text) and is_url(value):
         with contextlib.suppress(ValueError):
             return as_mapping(value)

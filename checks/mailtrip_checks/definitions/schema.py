@@ -70,9 +70,7 @@ def _delete(value: object) -> trips.Delete:
             raise ValueError("is none of its forms; write true, false or {move_to: FOLDER}")
         folder = scalars.filled_line(value["move_to"])
         if folder.startswith("\\") and folder != trips.TRASH:
-            raise ValueError(
-                f"names no folder; write its name, or `{trips.TRASH}` for the one so marked"
-            )
+            raise ValueError(f"names no folder; write its name, or `{trips.TRASH}` for the one so marked")
         return trips.Delete(move_to=folder)
     return trips.Delete(wanted=scalars.boolean(value))
 
@@ -161,7 +159,7 @@ class OAuth2Keys(Keys):
 
 
 class ServerKeys(Keys):
-    not_yet = frozenset({"provider"})
+    provider: Annotated[trips.Provider, PlainValidator(scalars.word(trips.Provider))] | None = None
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None

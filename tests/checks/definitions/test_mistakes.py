@@ -483,12 +483,6 @@ def test_a_later_key_is_refused_and_not_ignored(folder: Folder, key: str) -> Non
     assert complaint == f"a.trip.yaml:4:5: {key}: is not supported yet; leave it out"
 
 
-@pytest.mark.parametrize("key", ["provider"])
-def test_a_later_key_of_a_server_is_refused(folder: Folder, key: str) -> None:
-    complaint = folder.complaint(f"servers:\n  a:\n    host: h\n    {key}: x\n{OK}")
-    assert complaint == f"a.trip.yaml:4:5: servers.a.{key}: is not supported yet; leave it out"
-
-
 def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder: Folder) -> None:
     mistakes = folder.mistakes("""\
 servers:
