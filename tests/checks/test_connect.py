@@ -322,7 +322,7 @@ def recorders(clock: ManualClock) -> tuple[Stages, Transcript]:
 
 async def opened(endpoint: Endpoint) -> tuple[socket.socket, Stages, Transcript]:
     stages, transcript = recorders(ManualClock())
-    return await open_socket(endpoint, stages, transcript), stages, transcript
+    return await open_socket(endpoint, Network(ManualClock()), stages, transcript), stages, transcript
 
 
 def listening(family: socket.AddressFamily, address: str) -> socket.socket:
@@ -419,7 +419,7 @@ async def test_a_caller_may_bring_its_own_kind_of_socket() -> None:
     with listening(socket.AF_INET, "127.0.0.1") as listener:
         stages, transcript = recorders(ManualClock())
         endpoint = replace(ENDPOINT, port=listener.getsockname()[1])
-        with await open_socket(endpoint, stages, transcript, Own) as sock:
+        with await open_socket(endpoint, Network(ManualClock()), stages, transcript, Own) as sock:
             assert isinstance(sock, Own)
 
 
@@ -438,7 +438,7 @@ async def test_cancelling_a_connection_that_hangs_closes_its_socket(monkeypatch:
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", hang)
     stages, transcript = recorders(ManualClock())
-    connecting = asyncio.create_task(open_socket(ENDPOINT, stages, transcript, make))
+    connecting = asyncio.create_task(open_socket(ENDPOINT, Network(ManualClock()), stages, transcript, make))
     await hangs.wait()
     connecting.cancel()
     with pytest.raises(asyncio.CancelledError):

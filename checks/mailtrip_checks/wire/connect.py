@@ -1,7 +1,6 @@
 """From an endpoint to a connection: address, socket, and the five security modes."""
 
 import asyncio
-import errno
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -15,12 +14,11 @@ from mailtrip_checks.errors import TlsFailed, Unreachable, Unresolved
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.tokens import Tokens
 from mailtrip_checks.trips import Endpoint, Family, Security
+from mailtrip_checks.wire.happy_eyeballs import ATTEMPT_DELAY_S, Address, first_connected, interleaved
 from mailtrip_checks.wire.tls import TlsContexts, TlsNotOffered
 from mailtrip_checks.wire.transcript import Stages, Transcript
 
 _FAMILIES = {Family.ANY: socket.AF_UNSPEC, Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
-
-_SocketAddress = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +99,35 @@ def _warn_if_unverified(endpoint: Endpoint, warn: Callable[[str], None]) -> None
 
 async def open_socket(
     endpoint: Endpoint,
+    network: Network,
     stages: Stages,
     transcript: Transcript,
     make: Callable[[int, int, int], socket.socket] = socket.socket,
+    *,
+    attempt_delay_s: float = ATTEMPT_DELAY_S,
 ) -> socket.socket:
     """A connected, non-blocking socket; stages `resolve` and `connect`. Raises Unresolved or Unreachable.
 
-    Addresses are tried in the system's order; `make(family, type, protocol)` lets a caller pass its own class.
+    Of several addresses the first that answers is taken, both families in a race; the transcript tells of the others.
+    `make(family, type, protocol)` lets a caller pass its own class.
     """
+    failures: list[str] = []
+
+    def failed(address: Address, reason: str) -> None:
+        host, port = address.parts[:2]
+        failures.append(f"{host}: {reason}")
+        transcript.note(f"{host} port {port}: {reason}")
+
     with stages.of("resolve"):
-        addresses = await _resolve(endpoint)
+        addresses = interleaved(await _resolve(endpoint))
     with stages.of("connect"):
-        failures: list[str] = []
-        for family, address in addresses:
-            try:
-                return await _connect(make(family, socket.SOCK_STREAM, 0), address)
-            except OSError as error:
-                failures.append(f"{address[0]}: {_reason(error)}")
-                transcript.note(f"{address[0]} port {address[1]}: {_reason(error)}")
-        raise Unreachable(f"{endpoint.host}:{endpoint.port} cannot be reached ({'; '.join(failures)})")
+        sock = await first_connected(addresses, make, network.clock, attempt_delay_s, failed)
+        if sock is None:
+            raise Unreachable(f"{endpoint.host}:{endpoint.port} cannot be reached ({'; '.join(failures)})")
+        return sock
 
 
-async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
+async def _resolve(endpoint: Endpoint) -> list[Address]:
     if endpoint.addresses:
         return [found for address in endpoint.addresses for found in await _resolve(_at(endpoint, address))]
     look_up = partial(socket.getaddrinfo, endpoint.host, endpoint.port, _FAMILIES[endpoint.family], socket.SOCK_STREAM)
@@ -135,7 +140,7 @@ async def _resolve(endpoint: Endpoint) -> list[tuple[int, _SocketAddress]]:
             reason = error.strerror if isinstance(error, OSError) else "not a host name"
             kind = "" if endpoint.family is Family.ANY else f" {endpoint.family}"
             raise Unresolved(f"no{kind} address for {endpoint.host}: {reason}") from error
-    return [(family, address) for family, _, _, _, address in found]
+    return [Address(family, parts) for family, _, _, _, parts in found]
 
 
 async def _in_thread(call: Callable[[], _Result]) -> _Result:
@@ -169,23 +174,6 @@ async def _in_thread(call: Callable[[], _Result]) -> _Result:
 
 def _at(endpoint: Endpoint, address: str) -> Endpoint:
     return replace(endpoint, host=address, addresses=())
-
-
-async def _connect(sock: socket.socket, address: _SocketAddress) -> socket.socket:
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ECONNREFUSED:
-        return "connection refused"
-    return (error.strerror or str(error)).lower()
 
 
 def peer(endpoint: Endpoint, sock: object) -> str:

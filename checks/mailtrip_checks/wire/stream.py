@@ -175,7 +175,7 @@ async def open_stream(
     Raises Unresolved, Unreachable, TlsFailed, TlsNotOffered.
     """
     context = network.contexts.for_trust(endpoint.trust) if tls else None
-    sock = await open_socket(endpoint, stages, transcript)
+    sock = await open_socket(endpoint, network, stages, transcript)
     stream = Stream(endpoint, network, transcript)
     stream.host = peer(endpoint, sock)
     transcript.note(f"connected to {stream.host}")
