@@ -113,30 +113,130 @@ async def test_a_session_that_breaks_before_it_deletes_is_repeated(servers: Mail
     others.check()
 
 
-@pytest.mark.parametrize("place", [rb"DELE", rb"QUIT"])
-@pytest.mark.parametrize("refused", [False, True])
-async def test_without_the_ok_of_quit_a_deletion_is_not_certain(
-    servers: MailServers, place: bytes, refused: bool
+class DeletionFault:
+    """Does something at a command of the sessions that delete."""
+
+    def __init__(self, place: bytes, *does: bytes | None) -> None:
+        self.place = place
+        self.left = list(does)
+        self.marks = 0
+
+    def __call__(self, data: bytes) -> bytes | None:
+        self.marks += b"DELE" in data
+        if self.marks and self.place in data and self.left:
+            return self.left.pop(0)
+        return data
+
+
+IN_A_DELETION = pytest.mark.parametrize("place", [rb"DELE", rb"QUIT"])
+
+
+@IN_A_DELETION
+async def test_a_deletion_that_broke_off_is_done_by_another_session(servers: MailServers, place: bytes) -> None:
+    bench = Bench(servers)
+    account = servers.account()
+    others = Untouched(servers, account)
+    fault = DeletionFault(place, None)
+    async with wire(servers.ports.pop3) as line:
+        line.upwards = fault
+        outcome = await bench.fly(bench.trip(account, bench.box(account, Protocol.POP3, line.port)))
+    assert (outcome.end, outcome.left_behind) == (End.DELIVERED, ())
+    [warning] = outcome.warnings
+    assert warning.startswith("the deletion needed a second connection, for the first one broke: ")
+    assert fault.marks == 2
+    others.check()
+
+
+async def test_a_mail_that_went_though_the_answer_did_not_come_is_deleted(servers: MailServers) -> None:
+    bench = Bench(servers)
+    account = servers.account()
+    others = Untouched(servers, account)
+    fault, lost = DeletionFault(b""), list[bytes]()
+
+    def lose_the_answer_to_quit(data: bytes) -> bytes | None:
+        if servers.ledger.deleted and not lost:
+            lost.append(data)
+            return None
+        return data
+
+    async with wire(servers.ports.pop3) as line:
+        line.upwards, line.downwards = fault, lose_the_answer_to_quit
+        outcome = await bench.fly(bench.trip(account, bench.box(account, Protocol.POP3, line.port)))
+    assert (outcome.end, len(outcome.warnings), outcome.left_behind) == (End.DELIVERED, 1, ())
+    assert fault.marks == 1
+    others.check()
+
+
+@IN_A_DELETION
+@pytest.mark.parametrize("does", [(None, None), (b"XYZZY 1\r\n",)], ids=["broken twice", "refused"])
+async def test_a_deletion_that_breaks_off_twice_or_is_refused_leaves_the_mail_undeleted_and_named(
+    servers: MailServers, place: bytes, does: tuple[bytes | None, ...]
 ) -> None:
     bench = Bench(servers)
     account = servers.account()
     others = Untouched(servers, account)
-    marked: list[bytes] = []
-
-    def fault(data: bytes) -> bytes | None:
-        if b"DELE" in data:
-            marked.append(data)
-        if place in data and marked:
-            return b"XYZZY 1\r\n" if refused else None
-        return data
-
+    fault = DeletionFault(place, *does)
     async with wire(servers.ports.pop3) as line:
         line.upwards = fault
         outcome = await bench.fly(bench.trip(account, bench.box(account, Protocol.POP3, line.port)))
     assert (outcome.end, outcome.leg, outcome.stage) == (End.UNDELETED, Leg.MAILBOX, "delete")
-    assert "not certain" in outcome.what
     assert len(outcome.left_behind) == 1
+    assert fault.marks == len(does)
     others.check(more=1)
+
+
+async def test_the_second_try_deletes_no_mail_that_is_not_proved_again(servers: MailServers) -> None:
+    bench = Bench(servers)
+    account = servers.account()
+    others = Untouched(servers, account)
+    fault = DeletionFault(b"QUIT", None)
+    async with wire(servers.ports.pop3) as line:
+        line.upwards = fault
+        line.downwards = lambda data: re.sub(rb"mac=....", b"mac=0000", data) if fault.marks else data
+        outcome = await bench.fly(bench.trip(account, bench.box(account, Protocol.POP3, line.port)))
+    assert outcome.end is End.UNDELETED
+    assert "could not be proved ours again" in outcome.what
+    assert fault.marks == 1
+    others.check(more=1)
+
+
+async def test_the_second_try_waits_for_the_maildrop_that_the_broken_session_still_holds(
+    servers: MailServers,
+) -> None:
+    clock = ManualClock()
+    bench = Bench(servers, clock)
+    account = servers.account()
+    fault, busy = DeletionFault(b"QUIT", None), [b"-ERR [IN-USE] maildrop locked\r\n"] * 3
+    async with wire(servers.ports.pop3) as line:
+
+        def upwards(data: bytes) -> bytes | None:
+            logs_in = data.startswith(b"PASS") and fault.marks
+            line.downwards = lambda answer: busy.pop() if logs_in and busy else answer
+            return fault(data)
+
+        line.upwards = upwards
+        trip = bench.trip(account, bench.box(account, Protocol.POP3, line.port), timeout_s=60)
+        outcome = await through_time(bench.launch(receiving(trip, step_timeout_s=30.0)), clock, 0.2)
+    assert (outcome.end, len(outcome.warnings), busy) == (End.DELIVERED, 1, [])
+    looks = [line.at_s for line in outcome.transcript if "trying again" in line.text]
+    assert looks[-1] - looks[0] >= 2.0
+
+
+async def test_the_last_look_waits_a_moment_for_a_maildrop_that_is_busy(servers: MailServers) -> None:
+    clock = ManualClock()
+    bench = Bench(servers, clock)
+    account = servers.account()
+    store = servers.store.account(account.address)
+    assert store is not None
+    servers.delivery_delay_s = 3600
+    trip = receiving(bench.trip(account, bench.box(account, Protocol.POP3), timeout_s=60), interval_s=3600.0)
+    task = bench.launch(receiving(trip, step_timeout_s=30.0))
+    await until(lambda: servers.ledger.accepted)
+    await until(lambda: store.acquire_maildrop(servers))
+    outcome = await through_time(task, clock, 0.25)
+    assert outcome.end is End.REFUSED
+    looks = [line.at_s for line in outcome.transcript if line.text.startswith("-ERR")]
+    assert looks[-1] - looks[-2] >= 1.0
 
 
 async def test_a_mail_that_reads_otherwise_as_a_whole_is_not_deleted(servers: MailServers) -> None:

@@ -213,8 +213,11 @@ async def test_a_server_that_never_answers_the_last_look_is_given_up(servers: Ma
     assert outcome.ended_at_s - outcome.accepted_at_s < 60 + 2 * 30 + 15
 
 
-@pytest.mark.parametrize("place", [rb" SELECT ", rb"UID STORE", rb"UID EXPUNGE", rb"UID SEARCH"])
-async def test_a_connection_that_breaks_while_deleting_leaves_the_mail_undeleted_and_named(
+IN_A_DELETION = pytest.mark.parametrize("place", [rb" SELECT ", rb"UID STORE", rb"UID EXPUNGE", rb"UID SEARCH"])
+
+
+@IN_A_DELETION
+async def test_a_deletion_whose_connection_breaks_is_tried_once_more_on_another(
     bench: Bench, servers: MailServers, place: bytes
 ) -> None:
     account = servers.account()
@@ -222,9 +225,70 @@ async def test_a_connection_that_breaks_while_deleting_leaves_the_mail_undeleted
     async with wire(servers.ports.imap) as line:
         line.upwards = once(place, cut)
         outcome = await bench.fly(on(bench, account, line))
+        assert line.most_open == 1
+    assert (outcome.end, outcome.left_behind) == (End.DELIVERED, ())
+    assert [re.sub(":.*", "", warning) for warning in outcome.warnings] == [
+        "the deletion needed a second connection, for the first one broke"
+    ]
+    assert len(bench.said("LOGIN")) == 2
+    others.check()
+
+
+@IN_A_DELETION
+async def test_a_deletion_whose_second_connection_breaks_too_leaves_the_mail_undeleted_and_named(
+    bench: Bench, servers: MailServers, place: bytes
+) -> None:
+    account = servers.account()
+    others = Untouched(servers, account)
+    async with wire(servers.ports.imap) as line:
+        line.upwards = lambda data: None if place in data else data
+        outcome = await bench.fly(on(bench, account, line))
+    assert len(bench.said("LOGIN")) == 3 - (place == rb"UID SEARCH")  # the last is for those who still wait
+    if place == rb"UID SEARCH":
+        assert (outcome.end, outcome.left_behind) == (End.DELIVERED, ())  # it was gone already
+        return
     assert (outcome.end, outcome.leg, outcome.stage) == (End.UNDELETED, Leg.MAILBOX, "delete")
     assert len(outcome.left_behind) == 1
-    others.check(more=place != rb"UID SEARCH")
+    others.check(more=1)
+
+
+async def test_a_deletion_that_is_refused_is_not_tried_again(bench: Bench, servers: MailServers) -> None:
+    async with wire(servers.ports.imap) as line:
+        line.upwards = lambda data: re.sub(rb"UID STORE [0-9]+ [^\r]*", b"UID STORE x", data)
+        outcome = await bench.fly(on(bench, servers.account(), line))
+    assert outcome.end is End.UNDELETED
+    assert len(bench.said("STORE")) == 1
+
+
+async def test_the_second_try_finds_the_mail_again_under_another_uidvalidity(
+    bench: Bench, servers: MailServers
+) -> None:
+    account = servers.account()
+    others = Untouched(servers, account)
+
+    def renumber(_: bytes) -> None:
+        inbox(servers, account).uidvalidity += 1000
+
+    async with wire(servers.ports.imap) as line:
+        line.upwards = once(rb"UID STORE", renumber)
+        outcome = await bench.fly(on(bench, account, line))
+    assert (outcome.end, len(outcome.warnings)) == (End.DELIVERED, 1)
+    others.check()
+
+
+async def test_the_second_try_deletes_no_mail_that_is_not_proved_again(bench: Bench, servers: MailServers) -> None:
+    account = servers.account()
+    others = Untouched(servers, account)
+    async with wire(servers.ports.imap) as line:
+
+        def another_mail_lies_there(_: bytes) -> None:
+            line.downwards = lambda data: re.sub(rb"mac=....", b"mac=0000", data)
+
+        line.upwards = once(rb"UID STORE", another_mail_lies_there)
+        outcome = await bench.fly(on(bench, account, line))
+    assert (outcome.end, outcome.what) == (End.UNDELETED, "it could not be proved ours again")
+    assert bench.said("STORE") == []
+    others.check(more=1)
 
 
 async def test_a_deletion_that_waits_while_the_server_dies_ends(bench: Bench, servers: MailServers) -> None:

@@ -7,7 +7,7 @@ from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import ProtocolError, Undeleted
 from mailtrip_checks.identity import HEADER, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.imap_removal import remove
-from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, refuse
+from mailtrip_checks.mailbox.waiting import UNPROVED, Arrival, Common, Deletion, Doomed, refuse
 from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
@@ -165,8 +165,8 @@ class ImapMailbox(Mailbox):
         selected = await self.session.select(self.receive.mailbox)
         proved = await self._prove(await self._places(doomed, selected.uidvalidity))
         for one in doomed:
-            if one not in proved.values():
-                one.done.set_result(Deletion("it was gone before we could delete it"))
+            if one not in proved.values() and not one.done.done():
+                one.gone()
         for folder in {one.receive.delete.move_to for one in proved.values()}:
             mails = {uid: one for uid, one in proved.items() if one.receive.delete.move_to == folder}
             await self._remove(mails, folder, started_at_s)
@@ -177,7 +177,7 @@ class ImapMailbox(Mailbox):
         """The UID of each in this selection; found again by the token where UIDVALIDITY has changed."""
         places: dict[int, Doomed] = {}
         for one in doomed:
-            if one.uidvalidity == uidvalidity:
+            if uidvalidity is not None and one.uidvalidity == uidvalidity:
                 places[one.uid] = one
             else:
                 uids = await self.session.uid_search_header("Subject", one.sighting.token)
@@ -185,20 +185,19 @@ class ImapMailbox(Mailbox):
         return places
 
     async def _prove(self, good: dict[int, Doomed]) -> dict[int, Doomed]:
-        """Those that are, read again in this selection, still the mails that may be deleted."""
+        """Those that are, read again in this selection, still the mails that may be deleted; the others are spared."""
         proved: dict[int, Doomed] = {}
         mails: list[FetchedHeader] = []
         for uid_set in uid_sets(good):
             mails += await self.session.uid_fetch_headers(uid_set)
         for mail in mails:
-            one = good.get(mail.uid)
-            sighting = sight(mail.header, self.common.key)
-            if (
-                one
-                and sighting == one.sighting
-                and may_delete(one.sighting, dedicated=one.receive.mailbox_is_dedicated)
-            ):
+            if (one := good.get(mail.uid)) is None:
+                continue
+            is_it = sight(mail.header, self.common.key) == one.sighting
+            if is_it and may_delete(one.sighting, dedicated=one.receive.mailbox_is_dedicated):
                 proved[mail.uid] = one
+            else:
+                refuse(one.done, Undeleted(UNPROVED))
         return proved
 
     async def _remove(self, mails: dict[int, Doomed], folder: str | None, started_at_s: float) -> None:
@@ -216,7 +215,7 @@ class ImapMailbox(Mailbox):
             elif uid in left:
                 refuse(one.done, Undeleted(f"the server kept the mail with UID {uid} after it was expunged"))
             else:
-                one.done.set_result(Deletion(stage=self._deletion(started_at_s)))
+                one.deleted(self._deletion(started_at_s))
 
     def _deletion(self, started_at_s: float) -> Stage:
         return Stage(Leg.MAILBOX, "delete", started_at_s, self.clock.now() - started_at_s)

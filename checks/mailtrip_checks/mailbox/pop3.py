@@ -5,16 +5,17 @@ same session; the server removes it at QUIT, and only its +OK makes that certain
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import TripError, Undeleted
+from mailtrip_checks.errors import Refused, TripError, Undeleted
 from mailtrip_checks.gates import Turns
 from mailtrip_checks.identity import Sighting, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.pop3_newcomers import Newcomers
-from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Waiter, refuse
+from mailtrip_checks.mailbox.waiting import UNPROVED, Arrival, Common, Deletion, Doomed, Waiter, refuse
 from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
@@ -31,6 +32,7 @@ class _Find:
     waiter: Waiter
     sighting: Sighting
     number: int
+    unique_id: str
     bracket: Bracket
     mail: bytes
     stages: tuple[Stage, ...]
@@ -80,10 +82,14 @@ class Pop3Mailbox(Mailbox):
             self.ears.warnings.append(text)
 
     async def _begin(self) -> None:
+        await self._once_free(self._note_what_is_there)
+
+    async def _once_free(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take the step; again and again, within its timeout, while somebody else holds the maildrop."""
         until_s = self.clock.now() + self.receive.step_timeout_s
         while True:
             try:
-                return await self._note_what_is_there()
+                return await step()
             except (MaildropBusy, LoginTooSoon) as busy:
                 if self.clock.now() >= until_s:
                     raise
@@ -104,13 +110,18 @@ class Pop3Mailbox(Mailbox):
     async def _reconnect(self) -> None:
         """Nothing to do: each look connects anew."""
 
+    def _gap_after_s(self, error: TripError) -> float:
+        gap_s = super()._gap_after_s(error)
+        # Who holds the maildrop needs a moment to leave it, also before a last look.
+        return max(gap_s, self.first_gap_s) if isinstance(error, MaildropBusy | LoginTooSoon) else gap_s
+
     async def _look(self, *, thorough: bool) -> None:
         stages = Stages(self.clock, Leg.MAILBOX)
         async with self._session(stages) as session:
             finds, looked_at = await self._find(session, thorough=thorough)
             doomed = [find for find in finds if self._is_doomed(find)]
             started_at_s = self.clock.now()
-            kept = await self._remove(session, doomed)
+            failed = await self._remove(session, doomed)
             if doomed:
                 stages.add("delete", started_at_s, self.clock.now())
         self._newcomers.looked_at(looked_at, deleted=[find.number for find in doomed])
@@ -118,28 +129,32 @@ class Pop3Mailbox(Mailbox):
             if not find.waiter.arrived.done():
                 deletion = self.deletion_of(find.sighting, find.waiter.receive)
                 if deletion is not None:
-                    self._settle(deletion, kept if find in doomed else "it could not be proved ours again")
+                    self._settle(find, deletion, failed if find in doomed else Undeleted(UNPROVED))
                 session_stages = self._stages_of(find, finds, stages)
                 find.waiter.arrived.set_result(
                     Arrival(find.sighting, find.bracket, find.mail, session_stages, deletion)
                 )
 
-    @staticmethod
-    def _settle(deletion: asyncio.Future[Deletion], kept: str) -> None:
-        if kept:
-            refuse(deletion, Undeleted(f"the deletion is not certain: {kept}"))
-        else:
+    def _settle(self, find: _Find, deletion: asyncio.Future[Deletion], failed: TripError | None) -> None:
+        if failed is None:
             deletion.set_result(Deletion())
+        elif isinstance(failed, Refused | Undeleted):
+            refuse(deletion, Undeleted(f"the deletion is not certain: {failed.what}"))
+        else:
+            now_s, receive = self.clock.now(), find.waiter.receive
+            self._doomed.append(
+                Doomed(find.sighting, 0, None, receive, now_s, deletion, find.unique_id, broke=failed.what)
+            )
 
-    async def _remove(self, session: Pop3Session, doomed: Sequence[_Find]) -> str:
-        """Mark them and leave, by which they go; says why that is not certain, "" where it is."""
+    async def _remove(self, session: Pop3Session, doomed: Sequence[_Find]) -> TripError | None:
+        """Mark them and leave, by which they go; gives what makes that uncertain."""
         try:
             for find in doomed:
                 await session.dele(find.number)
             await session.quit()
         except TripError as error:
-            return error.what
-        return ""
+            return error
+        return None
 
     def _stages_of(self, find: _Find, finds: Sequence[_Find], stages: Stages) -> tuple[Stage, ...]:
         """The session's stages, which the first find pays for, and the find's own."""
@@ -159,19 +174,19 @@ class Pop3Mailbox(Mailbox):
             looked_at.add(unique_id)
             waited = self.waiter_for(header)
             if waited and waited[0] not in [find.waiter for find in finds]:
-                finds.append(await self._retrieve(session, number, waited, started_at_s))
+                finds.append(await self._retrieve(session, (number, unique_id), waited, started_at_s))
         return finds, looked_at
 
     async def _retrieve(
-        self, session: Pop3Session, number: int, waited: tuple[Waiter, Sighting], started_at_s: float
+        self, session: Pop3Session, listed: tuple[int, str], waited: tuple[Waiter, Sighting], started_at_s: float
     ) -> _Find:
         # RETR sets \Seen where the maildrop is an IMAP mailbox too: only now that TOP has shown whose mail it is.
         waiter, sighting = waited
         seen_at_s = self.clock.now()
-        mail = await session.retr(number)
+        mail = await session.retr(listed[0])
         find = Stage(Leg.MAILBOX, "find", started_at_s, seen_at_s - started_at_s)
         fetch = Stage(Leg.MAILBOX, "fetch", seen_at_s, self.clock.now() - seen_at_s)
-        return _Find(waiter, sighting, number, Bracket(waiter.missed_at_s, seen_at_s), mail, (find, fetch))
+        return _Find(waiter, sighting, *listed, Bracket(waiter.missed_at_s, seen_at_s), mail, (find, fetch))
 
     def _is_doomed(self, find: _Find) -> bool:
         receive = find.waiter.receive
@@ -185,7 +200,24 @@ class Pop3Mailbox(Mailbox):
             await self._pause(for_s)
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
-        """Nothing to do: the session that finds a mail deletes it."""
+        """Those of which nobody knows whether the session that found them, and broke, deleted them."""
+        await self._once_free(partial(self._delete_again, doomed))
+
+    async def _delete_again(self, doomed: Sequence[Doomed]) -> None:
+        async with self._session(Stages(self.clock, Leg.MAILBOX)) as session:
+            numbers = {unique_id: number for number, unique_id in await session.uidl()}
+            for one in doomed:
+                number = numbers.get(one.unique_id)
+                if number is None:
+                    continue
+                if sight(await session.top(number) or b"", self.common.key) == one.sighting:
+                    await session.dele(number)
+                else:
+                    refuse(one.done, Undeleted(f"the deletion is not certain: {UNPROVED}"))
+            await session.quit()
+        for one in doomed:
+            if not one.done.done():
+                one.deleted()
 
     async def _sweep(self) -> None:
         now = self.clock.wall()

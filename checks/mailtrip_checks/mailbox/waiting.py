@@ -13,6 +13,8 @@ from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive
 from mailtrip_checks.wire.connect import Network
 
+UNPROVED = "it could not be proved ours again"
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -66,7 +68,10 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Doomed:
-    """A mail to delete: its UID, good under that UIDVALIDITY, and what it was when it was found."""
+    """A mail to delete: its UID, good under that UIDVALIDITY, and what it was when it was found.
+
+    In a maildrop, which has no UIDs, `unique_id` names it. `broke` says what broke the first try.
+    """
 
     sighting: Sighting
     uid: int
@@ -74,6 +79,20 @@ class Doomed:
     receive: Receive
     since_s: float
     done: asyncio.Future[Deletion]
+    unique_id: str = ""
+    broke: str = ""
+
+    def deleted(self, stage: Stage | None = None) -> None:
+        """We removed it."""
+        warning = f"the deletion needed a second connection, for the first one broke: {self.broke}"
+        self.done.set_result(Deletion(warning if self.broke else "", stage))
+
+    def gone(self) -> None:
+        """It is not there: the first try, whose answer is missing, removed it, or else somebody did."""
+        if self.broke:
+            self.deleted()
+        else:
+            self.done.set_result(Deletion("it was gone before we could delete it"))
 
 
 @dataclass(slots=True)

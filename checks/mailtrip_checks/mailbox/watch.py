@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, TimedOut, TripError
+from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, Refused, TimedOut, TripError
 from mailtrip_checks.identity import Kind, Sighting, counts_as_arrival, may_delete, sight
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Ears, Waiter, lost, refuse, spare
 from mailtrip_checks.outcome import Stage
@@ -225,10 +225,18 @@ class Mailbox(ABC):
         try:
             await self._delete(batch)
         except TripError as error:
-            spare(batch, error)
+            self._broke_off(batch, error)
             raise
         finally:
             self._doomed = [doomed for doomed in self._doomed if not doomed.done.done()]
+
+    @staticmethod
+    def _broke_off(batch: Sequence[Doomed], error: TripError) -> None:
+        """Keep for one more try, on a new connection, what was not refused and had none; spare the rest."""
+        again = [] if isinstance(error, Refused) else [one for one in batch if not one.broke and not one.done.done()]
+        spare([one for one in batch if one not in again], error)
+        for one in again:
+            one.broke = error.what
 
     async def _recover(self, error: TripError) -> None:
         """Something broke while trips are here: begin again, at growing gaps, until it works or nobody waits any more.
@@ -238,8 +246,7 @@ class Mailbox(ABC):
         self.transcript.note(f"{error.what}; connecting again")
         self._end_last_calls(error)
         while not self._leaving and not isinstance(error, LoginFailed | Cancelled):
-            if not any(waiter.last_call for waiter in self._waiters.values()):
-                await self._pause(self._retry_gap_s)
+            await self._pause(self._gap_after_s(error))
             self._retry_gap_s = min(max(4 * self._retry_gap_s, self.first_gap_s), self.receive.interval_s)
             try:
                 await self._reconnect()
@@ -251,6 +258,10 @@ class Mailbox(ABC):
             spare(self._doomed, error)
             self._doomed.clear()
         raise error
+
+    def _gap_after_s(self, error: TripError) -> float:
+        """How long to wait before it is worth while to connect again; not at all before a last look."""
+        return 0.0 if any(waiter.last_call for waiter in self._waiters.values()) else self._retry_gap_s
 
     def _end_last_calls(self, error: TripError) -> None:
         for waiter in self._waiters.values():
