@@ -13,7 +13,11 @@ def test_a_mail_is_moved_to_a_folder_by_name_or_mark_or_says_what_folders_there_
     pytester: pytest.Pytester, real_servers: RealServers, monkeypatch: pytest.MonkeyPatch, lacks: set[str]
 ) -> None:
     has = ImapSession.has
-    monkeypatch.setattr(ImapSession, "has", lambda self, name: name not in lacks and has(self, name))
+
+    def has_not(session: ImapSession, capability: str) -> bool:
+        return capability not in lacks and has(session, capability)
+
+    monkeypatch.setattr(ImapSession, "has", has_not)
     account = real_servers.users[18]
     folders = {"named": "Trash", "made": "[Gmail] Müll & Co", "marked": TRASH, "missing": "[Gmail]/Trash"}
     other = real_servers.put_mail(account, b"Subject: a friend's\r\n\r\nHello\r\n")
