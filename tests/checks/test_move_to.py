@@ -151,6 +151,17 @@ async def test_what_earlier_runs_left_is_moved_to_the_same_folder(bench: Bench, 
     others.check()
 
 
+@pytest.mark.parametrize("lacks", [{"MOVE", "UIDPLUS"}])
+@pytest.mark.asyncio
+async def test_what_could_not_be_taken_away_is_not_copied_anew_by_every_run(bench: Bench, servers: MailServers) -> None:
+    account = servers.account()
+    account.deliver(of_a_run(new_token(), PAST))
+    trip = receiving(bench.trip(account), delete=Delete(move_to=TRASH))
+    bench.plan(trip)
+    assert (await bench.fly(trip)).end is End.DELIVERED
+    assert (len(account.messages_in("Trash")), len(account.messages)) == (1, 2)
+
+
 # What LIST says.
 
 LINES = {

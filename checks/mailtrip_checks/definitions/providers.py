@@ -61,7 +61,7 @@ def _way(keys: ServerKeys, server: Subject, protocol: Protocol) -> dict[str, obj
 def _protocol(keys: ServerKeys, server: Subject, *, sends: bool) -> Protocol | None:
     """The leg's; None where what is written is for the other leg."""
     protocol = keys.protocol
-    if protocol is Protocol.SENDMAIL or (protocol is None and server.has("protocol")):
+    if protocol not in {None, *_OFFERS} or (protocol is None and server.has("protocol")):
         return None
     if not sends:
         return protocol or Protocol.IMAP

@@ -226,7 +226,9 @@ class ImapMailbox(Mailbox):
             return  # and no SELECT, which would take \Recent from the mails of others
         await self.session.select(self.receive.mailbox)
         uids = await self._expired(uids)
-        removed = await remove(self.session, uids, self.receive.delete.move_to, dedicated=False)
+        # What can only be flagged stays, and would be copied anew at the end of every run.
+        moves = self.session.has("MOVE") or self.session.has("UIDPLUS")
+        removed = await remove(self.session, uids, self.receive.delete.move_to if moves else None, dedicated=False)
         done = "removed" if removed else "flagged as deleted"
         self.transcript.note(f"{done}: {len(uids)} expired mails that earlier runs left")
 

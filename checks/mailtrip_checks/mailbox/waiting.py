@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mailtrip_checks.clock import Clock
-from mailtrip_checks.errors import Lost, TripError, Undeleted
+from mailtrip_checks.errors import Lost, Refused, TripError, Undeleted
 from mailtrip_checks.gates import Gates
 from mailtrip_checks.identity import Sighting
 from mailtrip_checks.outcome import Bracket, Stage
@@ -113,6 +113,15 @@ def spare(batch: Iterable[Doomed], error: Exception) -> None:
     why, reply = (error.what, error.reply) if isinstance(error, TripError) else (str(error), "")
     for doomed in batch:
         refuse(doomed.done, Undeleted(f"could not be deleted: {why}", reply=reply))
+
+
+def break_off(batch: Iterable[Doomed], error: TripError) -> None:
+    """Keep for one more try, on a new connection, what was not refused and had none; spare the rest."""
+    for one in batch:
+        if one.broke or isinstance(error, Refused):
+            spare([one], error)
+        else:
+            one.broke = error.what
 
 
 _Result = TypeVar("_Result")

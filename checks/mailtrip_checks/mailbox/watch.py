@@ -11,9 +11,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mailtrip_checks.ends import Leg
-from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, Refused, TimedOut, TripError
+from mailtrip_checks.errors import Cancelled, LoginFailed, Lost, TimedOut, TripError
 from mailtrip_checks.identity import Kind, Sighting, counts_as_arrival, may_delete, sight
-from mailtrip_checks.mailbox.waiting import Arrival, Common, Deletion, Doomed, Ears, Waiter, lost, refuse, spare
+from mailtrip_checks.mailbox.waiting import (
+    Arrival,
+    Common,
+    Deletion,
+    Doomed,
+    Ears,
+    Waiter,
+    break_off,
+    lost,
+    refuse,
+    spare,
+)
 from mailtrip_checks.outcome import Stage
 from mailtrip_checks.trips import Receive
 from mailtrip_checks.wire.transcript import Transcript
@@ -225,18 +236,10 @@ class Mailbox(ABC):
         try:
             await self._delete(batch)
         except TripError as error:
-            self._broke_off(batch, error)
+            break_off(batch, error)
             raise
         finally:
             self._doomed = [doomed for doomed in self._doomed if not doomed.done.done()]
-
-    @staticmethod
-    def _broke_off(batch: Sequence[Doomed], error: TripError) -> None:
-        """Keep for one more try, on a new connection, what was not refused and had none; spare the rest."""
-        again = [] if isinstance(error, Refused) else [one for one in batch if not one.broke and not one.done.done()]
-        spare([one for one in batch if one not in again], error)
-        for one in again:
-            one.broke = error.what
 
     async def _recover(self, error: TripError) -> None:
         """Something broke while trips are here: begin again, at growing gaps, until it works or nobody waits any more.

@@ -114,9 +114,13 @@ MISTAKES = {
         "provider: gmail, protocol: sendmail", "",
         "1:16: servers.box: speaks sendmail, but `receive.at` needs imap or pop3; name another server",
     ),
+    "mail that comes to us": (
+        "provider: gmail, protocol: listen, port: 2525", SEND,
+        "1:16: servers.box: speaks listen, but `send.via` needs smtp; name another server",
+    ),
     "no protocol that there is": (
         "provider: gmail, password: p, protocol: pop4", "",
-        "1:57: servers.box.protocol: `pop4` is not one of smtp, sendmail, imap, pop3; did you mean `pop3`?",
+        "1:57: servers.box.protocol: `pop4` is not one of smtp, sendmail, imap, pop3, listen; did you mean `pop3`?",
     ),
     "sending without a login": (
         "provider: gmail, user: u", SEND,
