@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from mailtrip_checks.clock import Clock, SystemClock
-from mailtrip_checks.ends import End
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.journal import Journal
 from mailtrip_checks.order import starts
 from mailtrip_checks.outcome import Outcome
-from mailtrip_checks.run import removed_later, run_trip
+from mailtrip_checks.run import removed_later
 from mailtrip_checks.secrets import Masker
+from mailtrip_checks.series import Series
 from mailtrip_checks.trips import Trip
 from mailtrip_checks.wire.smtp import Phase
 from mailtrip_checks.world import Embedded, World
@@ -33,7 +33,8 @@ RATE_OVER_S = 5.0
 class Status:
     """A glance at the run: trips by state, how many mails have arrived, and the trip that waits longest.
 
-    `rate_per_s` is how many trips ended a second, of late.
+    `rate_per_s` is how many trips ended a second, of late. `resting` are those that wait for their next run, and that
+    are neither queued nor in flight.
     """
 
     queued: int
@@ -42,15 +43,21 @@ class Status:
     rate_per_s: float
     longest: str
     longest_s: float
+    resting: int = 0
 
 
 @dataclass(slots=True, eq=False)
 class _Run:
     trip: Trip
     result: Future[Outcome]
-    journal: Journal | None = None
+    series: Series | None = None
     task: asyncio.Task[Outcome] | None = None
     stopped: bool = False
+
+    @property
+    def journal(self) -> Journal | None:
+        """What the try in flight notes."""
+        return self.series.journal if self.series else None
 
     def stop(self) -> None:
         """Cancel it, once: a second time would cut short its clean-up."""
@@ -109,13 +116,16 @@ class Engine:
         """How the run stands."""
         now = self.clock.now()
         runs = list(self._runs.values())
-        flying = [run.journal for run in runs if run.journal is not None]
+        flying = [journal for run in runs if (journal := run.journal) is not None]
+        series = [run.series for run in runs if run.series is not None]
+        resting = sum(one.rests for one in series)
         arrived = self._arrived + sum(journal.arrival is not None for journal in flying)
+        arrived += sum(one.arrived for one in series)
         longest = min(flying, key=lambda journal: journal.started_at_s, default=None)
         since_s = longest.started_at_s if longest else now
         rate_per_s = sum(at_s > now - RATE_OVER_S for at_s in tuple(self._landed_at_s)) / RATE_OVER_S
-        queued, name = len(runs) - len(flying), longest.trip.id if longest else ""
-        return Status(queued, len(flying), arrived, rate_per_s, name, now - since_s)
+        queued, name = len(runs) - len(flying) - resting, longest.trip.id if longest else ""
+        return Status(queued, len(flying), arrived, rate_per_s, name, now - since_s, resting)
 
     def stop(self) -> tuple[Outcome, ...]:
         """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.
@@ -149,7 +159,9 @@ class Engine:
             placed = await asyncio.to_thread(world.located, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):
                 run.trip = trip
-            world.mailboxes.plan(trip.receive for trip in placed if trip.send and trip.receive)
+            for trip in placed:
+                if trip.send and trip.receive:
+                    world.mailboxes.plan([trip.receive] * trip.times)
             for start in starts(placed):
                 run = runs[start.index]
                 run.task = asyncio.create_task(self._fly(run, world, start.after_s), name=run.trip.id)
@@ -163,20 +175,19 @@ class Engine:
     async def _fly(self, run: _Run, world: World, after_s: float) -> Outcome:
         if after_s:
             await self.clock.sleep(after_s)
-        async with self._slots:
-            run.journal = Journal(run.trip, self.clock)
-            return await run_trip(run.trip, world, run.journal, grace_s=self._grace_s)
+        run.series = Series(run.trip, self.clock)
+        return await run.series.fly(world, self._slots, grace_s=self._grace_s)
 
     def _landed(self, run: _Run, task: asyncio.Task[Outcome]) -> None:
         # Whoever holds the future has it; we forget the trip, whose mail may be large.
         self._runs.pop(run.result, None)
+        self._arrived += run.series.arrived if run.series else 0
         self._arrived += run.journal is not None and run.journal.arrival is not None
         self._landed_at_s.append(self.clock.now())
         if run.result.done():  # given up by `stop`
             return
         if task.cancelled():
-            journal = run.journal or Journal(run.trip, self.clock)
-            run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the run was stopped before it was done")))
+            run.result.set_result(_cancelled(run, self.clock, "the run was stopped before it was done"))
         elif error := task.exception():
             run.result.set_exception(error)
         else:
@@ -200,10 +211,14 @@ class Engine:
         """End a run that did not end by itself."""
         if run.result.done():
             return
-        journal = run.journal or Journal(run.trip, self.clock)
-        if journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
+        journal = run.journal
+        if journal and journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
             journal.stays(f"the clean-up took too long; {removed_later(run.trip.receive)}")
-        run.result.set_result(journal.outcome(End.CANCELLED, Cancelled("the clean-up took too long")))
+        run.result.set_result(_cancelled(run, self.clock, "the clean-up took too long"))
+
+
+def _cancelled(run: _Run, clock: Clock, why: str) -> Outcome:
+    return (run.series or Series(run.trip, clock)).cancelled(Cancelled(why))
 
 
 async def _end_all_others() -> None:

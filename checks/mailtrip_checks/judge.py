@@ -1,10 +1,11 @@
 """Judgement: what a trip saw, held against what its author expected."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.outcome import Outcome
+from mailtrip_checks.percentiles import Statistics
 from mailtrip_checks.trips import Channel, Expect, Expected, Limit
 
 _WANTED_ENDS = {
@@ -18,12 +19,16 @@ _WANTED_ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`end` is the outcome's, or `late`; `failures` and `warnings` are sentences; it passed if nothing failed."""
+    """`end` is the outcome's, or `late`; `failures` and `warnings` are sentences; it passed if nothing failed.
+
+    `statistics` are those of a trip that ran again and again.
+    """
 
     end: End
     failures: tuple[str, ...]
     warnings: tuple[str, ...]
     channels: Mapping[Channel, float]
+    statistics: Mapping[Channel, Statistics] = field(default_factory=dict[Channel, Statistics])
 
     @property
     def passed(self) -> bool:
@@ -49,7 +54,7 @@ def channels(outcome: Outcome) -> dict[Channel, float]:
 
 
 def judge(outcome: Outcome, expect: Expect) -> Judgement:
-    """Hold the outcome against the expectation; never raises."""
+    """Hold what one run saw against the expectation; never raises."""
     seen = channels(outcome)
     failures = list(_wrong_end(outcome, expect))
     late: list[str] = []

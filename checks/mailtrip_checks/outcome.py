@@ -1,9 +1,11 @@
 """What a trip saw: the evidence on which it is judged. Instants are seconds of the run's monotonic clock."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.trips import Channel
 
 
 class Direction(StrEnum):
@@ -53,12 +55,32 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """One try of a trip that ran more than once, judged: the `attempt`-th of its `number`-th run, both from 1.
+
+    `why` says in a sentence what failed ("" where it passed).
+    """
+
+    number: int
+    attempt: int
+    end: End
+    passed: bool
+    why: str
+    started_wall_s: float
+    duration_s: float
+    channels: Mapping[Channel, float]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of a trip as it happened, before anybody judges it.
 
     `what` says in a sentence what went wrong ("" for a good end), `advice` what to try where more is known than the
     end's general hint. `mail_from_at_s` and `accepted_at_s` frame the submission; None where it did not come to it.
     `left_behind` names each mail that stays in a mailbox. `hosts` maps "smtp" and "mailbox" to "name:port [address]".
+    Of a trip that ran more than once this is what the last try of run `shown_run` saw, with the warnings and the mails
+    left behind of all, and `runs` are all its tries.
     """
 
     end: End
@@ -79,12 +101,19 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
+    runs: tuple[Run, ...] = ()
+    shown_run: int = 0
     mail_sent: bytes = field(default=b"", repr=False)
     mail_received: bytes = field(default=b"", repr=False)
 
     @property
     def duration_s(self) -> float:
-        """How long the trip itself took: the union of its own stages. Waiting for a connection's turn is not in it."""
+        """How long the trip itself took: the union of its own stages. Waiting for a connection's turn is not in it.
+
+        Of a trip that ran more than once, the sum of its tries' durations.
+        """
+        if self.runs:
+            return sum(run.duration_s for run in self.runs)
         total_s = 0.0
         until_s = float("-inf")
         for stage in sorted(self.stages, key=lambda stage: stage.started_at_s):

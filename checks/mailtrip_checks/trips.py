@@ -232,11 +232,15 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Past `warn_s` a trip passes with a warning, past `fail_s` it fails."""
+    """Past `warn_s` a trip passes with a warning, past `fail_s` it fails.
+
+    `percentiles` bound what so many percent of a repeated trip's runs stay within: pairs of percent and seconds.
+    """
 
     channel: Channel
     warn_s: float | None = None
     fail_s: float | None = None
+    percentiles: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +258,18 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """How often a trip runs, and how far its starts lie apart; None: the next starts when the one before has ended."""
+
+    times: int
+    every_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trip:
     """One round trip, ready to run; `line` counts from 1. At least one leg is there.
 
-    `primary` is the channel that reports show first.
+    `primary` is the channel that reports show first, `recheck` how often a run that failed is tried again.
     """
 
     id: str
@@ -275,8 +287,15 @@ class Trip:
     fresh: bool = False
     spread_s: float = 0.0
     primary: Channel = Channel.TOTAL
+    recheck: int = 0
+    repeat: Repeat | None = None
     environment: str | None = None
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def times(self) -> int:
+        """How often it runs, tries after a failure not counted."""
+        return self.repeat.times if self.repeat else 1
 
     @property
     def own_smtp(self) -> bool:

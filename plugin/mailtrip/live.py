@@ -64,5 +64,6 @@ def status_text(status: Status) -> str:
     """For example ` 12 in flight, 300 arrived, 45/s, 85 queued, longest: inbox 4 s`."""
     rate = f", {status.rate_per_s:.0f}/s" if status.rate_per_s >= 1 else ""
     queued = f", {status.queued} queued" if status.queued else ""
+    resting = f", {status.resting} between runs" if status.resting else ""
     longest = f", longest: {status.longest} {status.longest_s:.0f} s" if status.longest else ""
-    return f" {status.in_flight} in flight, {status.arrived} arrived{rate}{queued}{longest}"
+    return f" {status.in_flight} in flight, {status.arrived} arrived{rate}{queued}{resting}{longest}"

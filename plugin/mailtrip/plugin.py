@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtrip import results, signals
+from mailtrip import bound_line, results, signals
 from mailtrip.stash import BROKEN_FILES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -94,6 +94,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> TripFile |
     from mailtrip.trip_file import TripFile
 
     return TripFile.from_parent(parent, path=file_path)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    line = bound_line.of_items(config, items)
+    return [] if line is None else [line]
 
 
 @pytest.hookimpl(tryfirst=True)

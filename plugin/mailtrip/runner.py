@@ -16,9 +16,9 @@ from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_
 from mailtrip.trip_file import TripItem
 from mailtrip_checks.engine import Engine
 from mailtrip_checks.identity import KEY_VARIABLE, installation_key
-from mailtrip_checks.judge import judge
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.secrets import Masker
+from mailtrip_checks.verdict import verdict
 from mailtrip_reports.jsonl import UnwritableReport
 from mailtrip_reports.record import Record, record_of
 
@@ -48,7 +48,7 @@ class Runner:
     def record_of(self, item: TripItem) -> Record:
         """Wait for the item's trip, and judge it."""
         outcome = self._outcome(item)
-        judgement = judge(outcome, item.trip.expect)
+        judgement = verdict(outcome, item.trip.expect)
         record = record_of(item.trip, outcome, judgement, node_id=item.nodeid, masker=self._masker)
         try:
             results.keep(self._config, record, self._masker, outcome)

@@ -10,6 +10,8 @@ BROKEN_FILES = pytest.StashKey[int]()
 LEFT_BEHIND = pytest.StashKey[list[str]]()
 """The mails that a stopped run could not delete, for the end of the report."""
 
+BOUND_TOLD = pytest.StashKey[bool]()
+"""How long the run can take has been told, or cannot be."""
 SCHEDULED = pytest.StashKey[bool]()
 """The trips have been given to a worker."""
 

@@ -44,7 +44,7 @@ class TripFile(pytest.Module):
 
     def collect(self) -> Iterator[TripItem]:
         try:
-            trips = _definitions(self.config).trips(self.path)
+            trips = definitions(self.config).trips(self.path)
         except DefinitionError as error:
             self.config.stash[BROKEN_FILES] = self.config.stash.get(BROKEN_FILES, 0) + 1
             raise self.CollectError(str(error)) from None
@@ -116,7 +116,8 @@ class TripItem(pytest.Function):
         return self.path, line - 1, f"{self.path.name}:{line} {self.name}"
 
 
-def _definitions(config: pytest.Config) -> Definitions:
+def definitions(config: pytest.Config) -> Definitions:
+    """The definitions of this run, which read each shared file once."""
     if _DEFINITIONS not in config.stash:
         context = Context(
             environment=config.option.mailtrip_env or config.getini("mailtrip_env") or None,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import EachScheduling, LoadScopeScheduling
 
-from mailtrip.stash import LEFT_BEHIND, SCHEDULED, SUFFIXES, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
+from mailtrip import bound_line
+from mailtrip.stash import BOUND_TOLD, LEFT_BEHIND, SCHEDULED, SUFFIXES, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,19 @@ def pytest_configure_node(node: WorkerController) -> None:
     if key := known_key(dict(os.environ)):
         told[WORKER_KEY] = key.decode("utf-8", "surrogateescape")
     node.workerinput.update(told)  # pyright: ignore[reportUnknownMemberType]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: WorkerController, ids: Sequence[str]) -> None:
+    """What the first worker collected is what runs; a worker has no terminal on which to tell how long that takes."""
+    config = node.config
+    terminal: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or config.stash.get(BOUND_TOLD, False):
+        return
+    config.stash[BOUND_TOLD] = True
+    if line := bound_line.of_ids(config, ids):
+        terminal.ensure_newline()
+        terminal.write_line(line)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,6 +11,7 @@ from html import escape
 from mailtrip_checks.outcome import Direction
 from mailtrip_checks.trips import Channel
 from mailtrip_reports.record import Record, TranscriptLine
+from mailtrip_reports.series import STATISTICS_HEAD, run_row, statistics_rows
 from mailtrip_reports.story import in_short, reasons, remarks, summary_line
 from mailtrip_reports.text import brief_length, seconds, shortened, visible
 from mailtrip_reports.timeline import timeline_svg
@@ -19,6 +20,7 @@ _CHANNELS = (Channel.TOTAL, Channel.SMTP, Channel.TRANSIT, Channel.MAILBOX)
 _FIRST_LINES, _LAST_LINES = 60, 140
 _LONGEST_LINE, _LONGEST_TEXT = 500, 2000
 _MOST_STAGES = 60
+_MOST_RUNS = 200
 _TAGS = {Direction.SENT: "b", Direction.RECEIVED: "", Direction.NOTE: "i"}
 
 _STYLE = """<style>
@@ -81,6 +83,7 @@ def detail_html(record: Record) -> str:
             f"<p><strong>{_text(record.name)}</strong> · {_text(in_short(record))}</p>",
             f"<p>{_text(record.description)}</p>" if record.description else "",
             *(f'<p class="mailtrip-why">{_text(reason)}</p>' for reason in reasons(record)),
+            _statistics(record),
             timeline_svg(record),
             '<div class="mailtrip-columns">',
             "<dl>",
@@ -88,6 +91,7 @@ def detail_html(record: Record) -> str:
             "</dl>",
             _stages(record),
             "</div>",
+            _runs(record),
             _transcript(record),
             "</div>",
         ]
@@ -119,6 +123,29 @@ def _stages(record: Record) -> str:
         '<tr><th>leg</th><th>stage</th><th class="mailtrip-length">began</th><th class="mailtrip-length">took</th></tr>'
     )
     return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _statistics(record: Record) -> str:
+    if not record.statistics:
+        return ""
+    head = "".join(f'<th class="mailtrip-length">{name}</th>' for name in STATISTICS_HEAD[1:])
+    rows = "".join(f"<tr><td>{_text(row[0])}</td>{_lengths(row[1:])}</tr>" for row in statistics_rows(record))
+    return f"<table><tr><th>{STATISTICS_HEAD[0]}</th>{head}</tr>{rows}</table>"
+
+
+def _lengths(cells: tuple[str, ...]) -> str:
+    return "".join(f'<td class="mailtrip-length">{_text(cell)}</td>' for cell in cells)
+
+
+def _runs(record: Record) -> str:
+    """What failed comes first, where there are too many for all."""
+    if not record.runs:
+        return ""
+    runs = sorted(record.runs, key=lambda run: len(record.runs) > _MOST_RUNS and run.passed)[:_MOST_RUNS]
+    rows = [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in run_row(record, run))}</tr>" for run in runs]
+    if len(record.runs) > _MOST_RUNS:
+        rows.append(f'<tr><td colspan="4">and {len(record.runs) - _MOST_RUNS} more</td></tr>')
+    return f"<details><summary>Runs, {len(record.runs)}</summary><table>{''.join(rows)}</table></details>"
 
 
 def _transcript(record: Record) -> str:

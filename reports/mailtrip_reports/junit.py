@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import fields
 
 from mailtrip_reports.record import Record
+from mailtrip_reports.series import ends_in_short, last_tries, run_row
 from mailtrip_reports.text import one_line, shortened, visible
 
 _LONGEST_VALUE = 1000
@@ -31,6 +33,7 @@ def _named(record: Record) -> Iterator[tuple[str, str]]:
     yield "mailtrip.token", record.token
     yield "mailtrip.started_at", record.started_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     yield from _measured(record)
+    yield from _runs(record)
     yield from _numbered("reply", [f"{reply.leg} {reply.command}: {reply.text}" for reply in record.replies])
     yield from _numbered("warning", record.warnings)
     yield from _numbered("left_behind", record.left_behind)
@@ -48,6 +51,17 @@ def _measured(record: Record) -> Iterator[tuple[str, str]]:
         sums[f"mailtrip.stage.{stage.leg}.{stage.name}{'.shared' if stage.shared else ''}_s"] += stage.length_s
     for name, length_s in sums.items():
         yield name, _number(length_s)
+
+
+def _runs(record: Record) -> Iterator[tuple[str, str]]:
+    yield "mailtrip.rechecks", ", ".join(record.rechecks)
+    if record.statistics or len(last_tries(record)) > 1:
+        yield "mailtrip.runs", ends_in_short(record)
+        yield "mailtrip.shown_run", str(record.shown_run)
+    for channel, found in record.statistics.items():
+        for name in (one.name for one in fields(found) if one.name != "runs"):
+            yield f"mailtrip.channel.{channel}.{name}", _number(getattr(found, name))
+    yield from _numbered("run", [", ".join(filter(None, run_row(record, run))) for run in record.runs])
 
 
 def _numbered(name: str, values: list[str] | tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -10,9 +10,11 @@ from pydantic import TypeAdapter
 
 from mailtrip_checks.ends import ALERTSITE_MEANINGS, End, Leg, alertsite_number, hint
 from mailtrip_checks.judge import Judgement
-from mailtrip_checks.outcome import Direction, Line, Outcome, Reply, Stage
+from mailtrip_checks.outcome import Direction, Line, Outcome, Reply, Run, Stage
+from mailtrip_checks.percentiles import Statistics
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.trips import Channel, Expected, Trip
+from mailtrip_checks.verdict import failed_tries
 from mailtrip_reports.text import visible
 
 SCHEMA = 1
@@ -50,12 +52,31 @@ class TranscriptLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One try of a trip that ran more than once: the `attempt`-th of its `number`-th run, both from 1."""
+
+    number: int
+    attempt: int
+    end: End
+    passed: bool
+    why: str
+    started_at: datetime
+    duration_s: float
+    channels: Mapping[Channel, float]
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One trip, told without secrets and without characters that cannot be seen. Lengths and instants in seconds.
 
     `id` is the node id, `file` its file. `passed` is None where nothing was judged (skipped, cancelled).
     `alertsite` is 0 for whatever passed, also for an end that was hoped for; None for what did not run.
     `duration_s` is what its own stages took; `mail_from_s` and `accepted_s` count from its start.
+
+    Of a trip that ran more than once, `runs` are all tries, `rechecks` the ends of those that another try followed,
+    `statistics` what the runs that ended as expected took; the rest tells of the run `shown_run`, except for
+    `duration_s`, warnings and mails left behind, which are those of all.
     """
 
     schema: int
@@ -86,6 +107,10 @@ class Record:
     stages: tuple[StageSpan, ...] = ()
     primary: Channel = Channel.TOTAL
     channels: Mapping[Channel, float] = field(default_factory=dict[Channel, float])
+    statistics: Mapping[Channel, Statistics] = field(default_factory=dict[Channel, Statistics])
+    shown_run: int | None = None
+    rechecks: tuple[End, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
     replies: tuple[Reply, ...] = ()
     token: str = ""
     left_behind: tuple[str, ...] = ()
@@ -151,7 +176,11 @@ def record_of(trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: st
         accepted_s=_since(start_s, outcome.accepted_at_s),
         bracket=_bracket(outcome),
         stages=tuple(_span(stage, start_s, clean) for stage in outcome.stages),
-        channels=_channels(judgement, trip.primary),
+        channels=_channels(judgement.channels, trip.primary),
+        statistics=_statistics(judgement, trip.primary),
+        shown_run=outcome.shown_run or None,
+        rechecks=tuple(run.end for run in failed_tries(outcome.runs)),
+        runs=tuple(_run(run, trip.primary, clean) for run in outcome.runs),
         replies=tuple(Reply(reply.leg, clean(reply.command), clean(reply.text)) for reply in outcome.replies),
         token=clean(outcome.token),
         left_behind=_each(clean, outcome.left_behind),
@@ -178,10 +207,34 @@ def _alertsite(judgement: Judgement, leg: Leg | None) -> int | None:
     return alertsite_number(judgement.end, leg) or (_INVALID_RESPONSE if judgement.end in _GOOD_ENDS else None)
 
 
-def _channels(judgement: Judgement, primary: Channel) -> dict[Channel, float]:
+def _channels(seen: Mapping[Channel, float], primary: Channel) -> dict[Channel, float]:
     """The primary one first."""
-    seen = judgement.channels.items()
-    return {channel: _micro(length_s) for channel, length_s in sorted(seen, key=lambda one: one[0] is not primary)}
+    return {channel: _micro(seen[channel]) for channel in sorted(seen, key=lambda one: one is not primary)}
+
+
+def _statistics(judgement: Judgement, primary: Channel) -> dict[Channel, Statistics]:
+    """The primary one first."""
+    found = judgement.statistics
+    return {channel: _rounded(found[channel]) for channel in sorted(found, key=lambda one: one is not primary)}
+
+
+def _rounded(found: Statistics) -> Statistics:
+    runs, *lengths_s = (getattr(found, one.name) for one in fields(found))
+    return Statistics(runs, *map(_micro, lengths_s))
+
+
+def _run(run: Run, primary: Channel, clean: _Clean) -> RunRecord:
+    return RunRecord(
+        number=run.number,
+        attempt=run.attempt,
+        end=run.end,
+        passed=run.passed,
+        why=clean(run.why),
+        started_at=datetime.fromtimestamp(run.started_wall_s, UTC),
+        duration_s=_micro(run.duration_s),
+        channels=_channels(run.channels, primary),
+        token=clean(run.token),
+    )
 
 
 def _micro(length_s: float) -> float:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.trips import Channel, Expected
 from mailtrip_reports.record import Record, StageSpan, TranscriptLine
+from mailtrip_reports.series import STATISTICS_HEAD, counted, is_repeated, run_row, shown_run, statistics_rows
 from mailtrip_reports.text import one_line, seconds, shortened
 
 STORY_SECTION = "mailtrip story"
 TRANSCRIPT_SECTION = "mailtrip transcript"
 _LAST_LINES = 12
 _STAGES_AT_AN_END = 15
+_MOST_RUNS = 15
 _LONGEST_TEXT = 2000
 # Behind the trip's own choice the channel that says most comes first; an end before arrival has only the later ones.
 _BY_WEIGHT = (Channel.TOTAL, Channel.TRANSIT, Channel.RESPONSES, Channel.SMTP, Channel.MAILBOX)
@@ -41,6 +43,8 @@ def summary_line(record: Record) -> str:
 
 def in_short(record: Record) -> str:
     """How it ended and what it took: the primary channel, or the trip's time where it did not get that far."""
+    if is_repeated(record):
+        return f"{end_text(record)}, {counted(record)}"
     primary = primary_channel(record)
     if primary and (record.passed or Channel.TOTAL in record.channels):
         return f"{end_text(record)}, {primary[0]} {seconds(primary[1])}"
@@ -51,18 +55,22 @@ def failure_text(record: Record, *, width: int = 80) -> str:
     """The story of a trip that failed: what was done, when, what the server said, what to try."""
     parts = [_head(record)]
     parts += [_wrapped("  ", reason, width) for reason in reasons(record)]
+    together = len(parts)
+    parts += [_statistics(record), _failed_runs(record, width)]
     parts += [_table(record), _replies(record, width), _remarks(record, width), _last_lines(record, width)]
-    return "\n\n".join(_grouped(parts, len(parts) - 4))
+    return "\n\n".join(_grouped(parts, together))
 
 
 def passed_text(record: Record, *, width: int = 80) -> str:
     """The story of a trip that passed: what it took, and what there is to be warned of."""
-    return "\n\n".join(_grouped([_head(record), _table(record), _remarks(record, width)], 1))
+    return "\n\n".join(_grouped([_head(record), _statistics(record), _table(record), _remarks(record, width)], 1))
 
 
 def transcript_text(record: Record) -> str:
     """The whole dialogue, a line each, with the seconds since the trip's start; a very long line loses its end."""
-    return "\n".join(shortened(_said(line), _LONGEST_TEXT) for line in record.transcript)
+    run = shown_run(record)
+    lines = [shortened(_said(line), _LONGEST_TEXT) for line in record.transcript]
+    return "\n".join([run, *lines] if run and lines else lines)
 
 
 def _grouped(parts: list[str], together: int) -> Iterator[str]:
@@ -82,6 +90,29 @@ def reasons(record: Record) -> list[str]:
     if record.what and not record.passed and not any(record.what in reason for reason in reasons):
         reasons.append(record.what)
     return reasons
+
+
+def _statistics(record: Record) -> str:
+    if not record.statistics:
+        return ""
+    rows = [STATISTICS_HEAD, *statistics_rows(record)]
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            [row[0].ljust(wide[0]), *(cell.rjust(width) for cell, width in zip(row[1:], wide[1:], strict=True))]
+        )
+        for row in rows
+    )
+
+
+def _failed_runs(record: Record, width: int) -> str:
+    """The tries that failed, where there is more than the one that is told in full."""
+    failed = [run for run in record.runs if not run.passed]
+    rows = [_wrapped("    ", ", ".join(run_row(record, run)[:3]), width) for run in failed[:_MOST_RUNS]]
+    if len(failed) > _MOST_RUNS:
+        rows.append(f"    and {len(failed) - _MOST_RUNS} more")
+    return "\n".join(["  what failed", *rows]) if len(failed) > 1 else ""
 
 
 def _table(record: Record) -> str:
@@ -118,7 +149,11 @@ def _replies(record: Record, width: int) -> str:
 
 def remarks(record: Record) -> list[tuple[str, str]]:
     """What else there is to know, by name: arrival, warnings, what stays, servers, what to try."""
-    named = [("arrived", _arrival(record)), *(("warning", warning) for warning in record.warnings)]
+    named = [
+        ("shown", shown_run(record)),
+        ("arrived", _arrival(record)),
+        *(("warning", warning) for warning in record.warnings),
+    ]
     named += [(f"{leg} server", host) for leg, host in record.hosts.items()]
     if record.alertsite == 0:  # another number stands beside the end
         named.append(("AlertSite", f"0, {record.alertsite_meaning}"))

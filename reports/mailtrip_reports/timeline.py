@@ -69,7 +69,7 @@ def _span_s(record: Record) -> float:
     ends = [stage.start_s + stage.length_s for stage in record.stages]
     if record.bracket is not None:
         ends.append((record.mail_from_s or 0.0) + record.bracket.seen_s)
-    return max([record.duration_s, *ends])
+    return max(ends, default=0.0)
 
 
 def _grid(scale: _Scale, height: int) -> Iterator[str]:

@@ -7,14 +7,22 @@ from dataclasses import fields
 from pathlib import Path
 
 from mailtrip_checks.outcome import Reply
-from mailtrip_reports.record import SCHEMA, ArrivalBracket, Record, StageSpan, TranscriptLine, from_json
+from mailtrip_checks.percentiles import Statistics
+from mailtrip_reports.record import SCHEMA, ArrivalBracket, Record, RunRecord, StageSpan, TranscriptLine, from_json
 
 DOC = (Path(__file__).parents[2] / "docs" / "records.md").read_text("utf-8")
-PARTS = {"bracket": ArrivalBracket, "stages": StageSpan, "replies": Reply, "transcript": TranscriptLine}
+PARTS = {
+    "bracket": ArrivalBracket,
+    "stages": StageSpan,
+    "statistics": Statistics,
+    "runs": RunRecord,
+    "replies": Reply,
+    "transcript": TranscriptLine,
+}
 
 
 def test_every_field_is_documented_in_the_order_in_which_it_is_written() -> None:
-    assert re.findall(r"^\| ([a-z_.]+) \| (?!type)", DOC, re.MULTILINE) == list(_names())
+    assert re.findall(r"^\| ([a-z0-9_.]+) \| (?!type)", DOC, re.MULTILINE) == list(_names())
 
 
 def test_the_documented_schema_is_the_one_written() -> None:

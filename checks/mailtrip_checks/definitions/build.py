@@ -1,5 +1,6 @@
 """From the keys of one trip to a frozen `Trip`: what a whole trip needs, and which keys do not go together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -8,6 +9,7 @@ from mailtrip_checks.definitions.endpoints import Endpoints
 from mailtrip_checks.definitions.listening import check_listening
 from mailtrip_checks.definitions.mistakes import Mark
 from mailtrip_checks.definitions.providers import default_delete
+from mailtrip_checks.definitions.repeating import percentiles_of, repeat_of
 from mailtrip_checks.definitions.schema import AttachmentKeys, ExpectKeys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
 from mailtrip_checks.definitions.tree import Map
 from mailtrip_checks.definitions.validation import Subject
@@ -61,6 +63,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
     _check_together(keys, receive, subject)
     measured = _measured(receive, subject)
     expect = _expect(keys, source, measured, subject)
+    timeout_s = _given(keys.timeout, _TRIP.timeout_s)
     secrets = [secret for leg in (send and send.via, receive and receive.at) if leg for secret in leg.secrets]
     return Trip(
         id=str(source.id),
@@ -72,12 +75,14 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
         description=_given(keys.description, _TRIP.description).strip(),
         tags=tuple(map(str, keys.tags or ())),
         priority=_given(keys.priority, _TRIP.priority),
-        timeout_s=_given(keys.timeout, _TRIP.timeout_s),
+        timeout_s=timeout_s,
         skip=keys.skip,
         xfail=keys.xfail,
         fresh=_given(keys.fresh, _TRIP.fresh),
         spread_s=_given(keys.spread, _TRIP.spread_s),
         primary=_primary(keys, source, measured, subject),
+        recheck=_given(keys.recheck, _TRIP.recheck),
+        repeat=repeat_of(keys, subject, timeout_s=timeout_s),
         environment=source.environment,
         secrets=tuple(dict.fromkeys(secrets)),
     )
@@ -189,7 +194,7 @@ def _expect(keys: TripKeys, source: Source, measured: set[Channel], subject: Sub
     for channel in Channel:
         limit: LimitKeys | None = getattr(expect, channel)
         if limit and channel in measured:
-            limits.append(_limit(channel, limit, subject))
+            limits += _limit(channel, limit, subject, own=_is_own(source.own, channel))
         elif limit and _is_own(source.own, channel):
             # An inherited limit holds where it can; one written here would never be judged.
             absent = _absent(subject)
@@ -229,10 +234,12 @@ def _is_own(own: Map, channel: Channel) -> bool:
     return isinstance(expect, Map) and channel.value in expect
 
 
-def _limit(channel: Channel, keys: LimitKeys, subject: Subject) -> Limit:
+def _limit(channel: Channel, keys: LimitKeys, subject: Subject, *, own: bool) -> Iterator[Limit]:
     way = ("expect", channel.value)
     if subject.find(way)[0] == {}:
         subject.add(way, "limits nothing; write a duration, or {warn: 1s, fail: 3s}")
     if keys.warn is not None and keys.fail is not None and keys.warn >= keys.fail:
         subject.add((*way, "warn"), "is not below `fail`, so it would never warn; write less")
-    return Limit(channel, keys.warn, keys.fail)
+    limit = Limit(channel, keys.warn, keys.fail, percentiles_of(channel, keys, subject, own=own))
+    if limit != Limit(channel):  # inherited percentiles limit nothing where the trip runs once
+        yield limit

@@ -64,6 +64,10 @@ def _limit(value: object) -> object:
     return Map(value.at, [("fail", value)]) if isinstance(value, Text) else value
 
 
+def _repeat(value: object) -> object:
+    return Map(value.at, [("times", value)]) if isinstance(value, Text) else value
+
+
 def _delete(value: object) -> trips.Delete:
     if isinstance(value, Map):
         if list(value) != ["move_to"]:
@@ -224,9 +228,13 @@ class ReceiveKeys(Keys):
 
 
 class LimitKeys(Keys):
-    not_yet = frozenset({"p50", "p75", "p90", "p95", "p99"})
     warn: Duration | None = None
     fail: Duration | None = None
+    p50: Duration | None = None
+    p75: Duration | None = None
+    p90: Duration | None = None
+    p95: Duration | None = None
+    p99: Duration | None = None
 
 
 Limit: TypeAlias = Annotated[LimitKeys, BeforeValidator(_limit)]
@@ -243,8 +251,13 @@ class ExpectKeys(Keys):
     responses: Limit | None = None
 
 
+class RepeatKeys(Keys):
+    times: Annotated[int, PlainValidator(scalars.whole(2, 10_000))] | None = None
+    every: Duration | None = None
+
+
 class TripKeys(Keys):
-    not_yet = frozenset({"needs", "schedule", "maintenance", "recheck", "repeat"})
+    not_yet = frozenset({"needs", "schedule", "maintenance"})
     description: Plain | None = None
     tags: tuple[Annotated[Text, PlainValidator(scalars.tag)], ...] | None = None
     priority: Annotated[int, PlainValidator(scalars.whole(1, 5))] | None = None
@@ -255,6 +268,8 @@ class TripKeys(Keys):
     fresh: Boolean | None = None
     spread: Duration | None = None
     primary: Annotated[trips.Channel, PlainValidator(scalars.word(trips.Channel))] | None = None
+    recheck: Annotated[int, PlainValidator(scalars.whole(1, 10))] | None = None
+    repeat: Annotated[RepeatKeys, BeforeValidator(_repeat)] | None = None
     matrix: RawMap | None = None
     send: SendKeys | None = None
     receive: ReceiveKeys | None = None

@@ -433,7 +433,7 @@ TRIPS = {
         f"{{{SEND}, expect: {{smtp: {{warn: 3s, fail: 2s}}}}}}",
         "2:74: expect.smtp.warn: is not below `fail`, so it would never warn; write less",
     ),
-    "a percentile": (f"{{{SEND}, expect: {{smtp: {{p95: 3s}}}}}}", "2:68: expect.smtp.p95: is not supported yet"),
+    "a percentile": (f"{{{SEND}, expect: {{smtp: {{p95: 3s}}}}}}", "2:68: expect.smtp.p95: is a percentile of one run"),
     "a later limit": (f"{{{SEND}, expect: {{hops: 3}}}}", "2:61: expect.hops: is not supported yet; leave it out"),
     "an open reference": (f'{{{SEND}, skip: "${{env:A"}}', "2:58: skip: has a `${` without its `}`; write ${env:NAME}"),
     "a reference of no kind": (
@@ -477,7 +477,7 @@ def test_a_key_in_the_wrong_place_is_sent_to_its_own(folder: Folder, key: str, t
     assert complaint.startswith(f"a.trip.yaml:4:5: {key}: {told}")
 
 
-@pytest.mark.parametrize("key", ["needs", "schedule", "maintenance", "recheck", "repeat"])
+@pytest.mark.parametrize("key", ["needs", "schedule", "maintenance"])
 def test_a_later_key_is_refused_and_not_ignored(folder: Folder, key: str) -> None:
     complaint = folder.complaint(f"trips:\n  one:\n    {SEND}\n    {key}: x\n")
     assert complaint == f"a.trip.yaml:4:5: {key}: is not supported yet; leave it out"
