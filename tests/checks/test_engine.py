@@ -15,7 +15,7 @@ from mailtrip_checks.ends import End
 from mailtrip_checks.engine import RATE_OVER_S, Engine
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.secrets import Masker
-from mailtrip_checks.trips import Endpoint, Security, Trip
+from mailtrip_checks.trips import Endpoint, Repeat, Security, Trip
 from mailtrip_fixtures import MailServers
 from tests.checks.manual_clock import ManualClock
 from tests.checks.trip_bench import BOUND_S, KEY, Bench
@@ -287,3 +287,18 @@ def test_a_trip_that_will_not_be_stopped_is_given_up_and_its_mail_named(
         [outcome] = one.stop()
     assert outcome.end is End.CANCELLED
     assert len(outcome.left_behind) == 1
+
+
+def test_a_trip_that_waits_for_its_next_run_is_not_in_flight_and_stops_at_once(
+    bench: Bench, servers: MailServers
+) -> None:
+    trip = replace(bench.trip(servers.account()), repeat=Repeat(3, 3600.0))
+    with engine(concurrency=1) as one:
+        resting, other = one.submit([trip, bench.trip(servers.account())])
+        assert other.result(BOUND_S).end is End.DELIVERED
+        when(lambda: one.status().resting)
+        status = one.status()
+        assert (status.queued, status.in_flight, status.resting, status.arrived, status.longest) == (0, 0, 1, 2, "")
+        one.cancel(resting)
+        assert resting.result(1).end is End.CANCELLED
+        assert (one.status().resting, one.status().arrived) == (0, 2)

@@ -57,3 +57,4 @@ def test_the_line_says_what_is_known() -> None:
     assert status_text(Status(0, 2, 1, 0.2, "inbox", 3.6)) == " 2 in flight, 1 arrived, longest: inbox 4 s"
     assert status_text(Status(5, 0, 0, 0.0, "", 0.0)) == " 0 in flight, 0 arrived, 5 queued"
     assert status_text(Status(0, 7, 900, 45.4, "", 0.0)) == " 7 in flight, 900 arrived, 45/s"
+    assert status_text(Status(0, 0, 4, 0.0, "", 0.0, 2)) == " 0 in flight, 4 arrived, 2 between runs"
