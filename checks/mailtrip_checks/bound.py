@@ -6,7 +6,7 @@ No server is asked: it is reckoned from what the definitions allow (docs/definit
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
-from mailtrip_checks.trips import Endpoint, Trip
+from mailtrip_checks.trips import Endpoint, Protocol, Receive, Trip
 
 # A step that takes longer ends the trip: one that opens the mailbox, two for the last look, one that deletes.
 _MAILBOX_STEPS = 4
@@ -25,10 +25,16 @@ def bound_s(trips: Sequence[Trip], concurrency: int) -> float:
 
 def _run_s(trip: Trip) -> float:
     """One run, with all its tries: both legs, and the mail's way between them."""
+    mailbox = _mailbox(trip)
     legs_s = trip.send.timeout_s if trip.send else 0.0
-    legs_s += _MAILBOX_STEPS * trip.receive.step_timeout_s if trip.receive else 0.0
+    legs_s += _MAILBOX_STEPS * mailbox.step_timeout_s if mailbox else 0.0
     transit_s = trip.timeout_s if trip.send and trip.receive else 0.0
     return (legs_s + transit_s) * (1 + trip.recheck)
+
+
+def _mailbox(trip: Trip) -> Receive | None:
+    """The mailbox that the trip opens; a mail that comes to us needs none."""
+    return None if trip.receive is None or trip.receive.at.protocol is Protocol.LISTEN else trip.receive
 
 
 def _series_s(trip: Trip) -> float:
@@ -56,10 +62,10 @@ def _connections_s(trips: Sequence[Trip]) -> Iterator[float]:
     for index, trip in enumerate(trips):
         if trip.send:
             held_s[trip.send.via][index] = _sends(trip) * trip.send.timeout_s
-        if trip.receive:
+        if receive := _mailbox(trip):
             # Those who wait at one mailbox share its connection.
-            mailbox = index if trip.own_mailbox else (trip.receive.at.user, trip.receive.mailbox)
-            held = held_s[trip.receive.at]
+            mailbox = index if trip.own_mailbox else (receive.at.user, receive.mailbox)
+            held = held_s[receive.at]
             held[mailbox] = max(held.get(mailbox, 0.0), _busy_s(trip))
     hosts: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
     for endpoint, held in held_s.items():

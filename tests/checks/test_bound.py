@@ -21,6 +21,7 @@ RUN_S = 60 + 4 * 30 + 300
         (TRIP, RUN_S),
         (replace(TRIP, receive=None), 60),
         (replace(TRIP, send=None), 4 * 30),
+        (replace(TRIP, receive=Receive(replace(AT, protocol=Protocol.LISTEN))), 60 + 300),
         (replace(TRIP, recheck=2), 3 * RUN_S),
         (replace(TRIP, spread_s=30), RUN_S + 30),
         (replace(TRIP, repeat=Repeat(20)), 20 * RUN_S),

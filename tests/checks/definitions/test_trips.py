@@ -440,5 +440,5 @@ def test_every_example_of_the_reference_is_read(folder: Folder) -> None:
         for example in examples
         if example.startswith(("# inbox", "servers:", "trips:"))
     ]
-    assert [len(trips) for trips in read] == [1, 1, 1, 1, 4]
+    assert [len(trips) for trips in read] == [1, 1, 1, 1, 1, 4]
     assert folder.one("trips: {a: {receive: {at: in, user: u}}}", environment="real").environment == "real"
