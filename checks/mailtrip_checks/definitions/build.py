@@ -194,7 +194,7 @@ def _expect(keys: TripKeys, source: Source, measured: set[Channel], subject: Sub
     for channel in Channel:
         limit: LimitKeys | None = getattr(expect, channel)
         if limit and channel in measured:
-            limits += _limit(channel, limit, subject, own=_is_own(source.own, channel))
+            limits += _limit(channel, limit, source, subject)
         elif limit and _is_own(source.own, channel):
             # An inherited limit holds where it can; one written here would never be judged.
             absent = _absent(subject)
@@ -234,12 +234,12 @@ def _is_own(own: Map, channel: Channel) -> bool:
     return isinstance(expect, Map) and channel.value in expect
 
 
-def _limit(channel: Channel, keys: LimitKeys, subject: Subject, *, own: bool) -> Iterator[Limit]:
+def _limit(channel: Channel, keys: LimitKeys, source: Source, subject: Subject) -> Iterator[Limit]:
     way = ("expect", channel.value)
     if subject.find(way)[0] == {}:
         subject.add(way, "limits nothing; write a duration, or {warn: 1s, fail: 3s}")
     if keys.warn is not None and keys.fail is not None and keys.warn >= keys.fail:
         subject.add((*way, "warn"), "is not below `fail`, so it would never warn; write less")
-    limit = Limit(channel, keys.warn, keys.fail, percentiles_of(channel, keys, subject, own=own))
+    limit = Limit(channel, keys.warn, keys.fail, percentiles_of(channel, keys, subject, source.own))
     if limit != Limit(channel):  # inherited percentiles limit nothing where the trip runs once
         yield limit

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Final
 
 from mailtrip_checks.definitions.schema import LimitKeys, TripKeys
-from mailtrip_checks.definitions.tree import Text
+from mailtrip_checks.definitions.tree import Map, Text
 from mailtrip_checks.definitions.validation import Subject
 from mailtrip_checks.trips import Channel, Repeat
 
@@ -25,19 +25,18 @@ def repeat_of(keys: TripKeys, subject: Subject, *, timeout_s: float) -> Repeat |
     return Repeat(repeat.times, repeat.every) if repeat.times else None
 
 
-def percentiles_of(channel: Channel, keys: LimitKeys, subject: Subject, *, own: bool) -> tuple[tuple[int, float], ...]:
+def percentiles_of(channel: Channel, keys: LimitKeys, subject: Subject, own: Map) -> tuple[tuple[int, float], ...]:
     """The limit's percentiles; where the trip runs once they are a mistake, unless inherited."""
     given = [(percent, getattr(keys, f"p{percent}")) for percent in _PERCENTS]
     found = tuple((percent, length_s) for percent, length_s in given if length_s is not None)
     if subject.has("repeat"):
         _check_rising(channel, found, subject)
         return found
-    for percent, _ in found if own else ():
-        subject.add(
-            ("expect", channel.value, f"p{percent}"),
-            "is a percentile of one run; write `repeat` at the trip too, or `fail`",
-            at_key=True,
-        )
+    for percent, _ in found:
+        way = ("expect", channel.value, f"p{percent}")
+        if Subject(own, subject.mistakes).has(*way):
+            what = "is a percentile of one run; write `repeat` at the trip too, or `fail`"
+            subject.add(way, what, at_key=True)
     return ()
 
 

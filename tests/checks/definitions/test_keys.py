@@ -77,6 +77,8 @@ def test_inherited_percentiles_hold_where_a_trip_is_repeated(folder: Folder) -> 
     inherited = "expect: {total: {p95: 5s, fail: 30s}, smtp: {p95: 1s}}"
     assert folder.one(whole(defaults=inherited)).expect.limits == (Limit(Channel.TOTAL, fail_s=30.0),)
     assert len(folder.one(whole("repeat: 2", defaults=inherited)).expect.limits) == 2
+    own = folder.one(whole("expect: {total: {fail: 20s}}", defaults=inherited)).expect.limits
+    assert own == (Limit(Channel.TOTAL, fail_s=20.0),)
 
 
 ALSO_TIMEOUT = "\n    timeout: 6m"
