@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtrip.bound_line import in_words
+from mailtrip.bound_line import in_words, of_ids
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -96,3 +96,10 @@ def test_the_bound_is_told_in_hours_minutes_or_seconds() -> None:
     assert [in_words(length_s) for length_s in (44.2, 120, 120.1, 3600, 7560)] == [
         *("45 s", "120 s", "3 min", "1 h", "2 h 6 min"),
     ]
+
+
+def test_a_controller_that_cannot_read_what_its_workers_found_tells_no_bound(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig()
+    pytester.makefile(".trip.yaml", a="trips: {one: {}}\n")
+    assert of_ids(config, ["a.trip.yaml::one", "test_a.py::test_a"]) is None
+    assert of_ids(config, ["test_a.py::test_a"]) is None
