@@ -14,11 +14,13 @@ from functools import partial
 
 from mailtrip_checks.clock import Clock, SystemClock
 from mailtrip_checks.ends import End
-from mailtrip_checks.errors import Cancelled
+from mailtrip_checks.errors import Cancelled, Skipped
 from mailtrip_checks.journal import Journal
+from mailtrip_checks.needs import unmet
 from mailtrip_checks.order import starts
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.run import removed_later, run_trip
+from mailtrip_checks.schedule import closed
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.trips import Trip
 from mailtrip_checks.wire.smtp import Phase
@@ -51,6 +53,7 @@ class _Run:
     journal: Journal | None = None
     task: asyncio.Task[Outcome] | None = None
     stopped: bool = False
+    needs: Sequence["_Run"] = ()
 
     def stop(self) -> None:
         """Cancel it, once: a second time would cut short its clean-up."""
@@ -92,6 +95,9 @@ class Engine:
 
     def submit(self, trips: Sequence[Trip]) -> list[Future[Outcome]]:
         """Start these trips, the most urgent first; a future each, in the order given.
+
+        One that needs others of these starts once they have passed. Where one of them does not, or where its windows
+        do not allow it when it would start, it ends skipped.
 
         A future never raises for what a server did; where it raises, the error is ours.
         """
@@ -149,9 +155,11 @@ class Engine:
             placed = await asyncio.to_thread(world.located, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):
                 run.trip = trip
+            by_key = {trip.key: run for run, trip in zip(runs, placed, strict=True)}
             world.mailboxes.plan(trip.receive for trip in placed if trip.send and trip.receive)
             for start in starts(placed):
                 run = runs[start.index]
+                run.needs = [by_key[need] for need in run.trip.needs if need in by_key]
                 run.task = asyncio.create_task(self._fly(run, world, start.after_s), name=run.trip.id)
                 run.task.add_done_callback(partial(self._landed, run))
                 if run.stopped:  # before it began
@@ -163,8 +171,14 @@ class Engine:
     async def _fly(self, run: _Run, world: World, after_s: float) -> Outcome:
         if after_s:
             await self.clock.sleep(after_s)
+        # Each has its task: those of one launch are all made before the first of them runs.
+        unmet_need = await unmet(run.trip, ((need.trip, need.task) for need in run.needs if need.task))
         async with self._slots:
             run.journal = Journal(run.trip, self.clock)
+            if why := unmet_need or closed(run.trip.schedule, run.trip.maintenance, self.clock.wall()):
+                if run.trip.send and run.trip.receive:
+                    world.mailboxes.forget(run.trip.receive)
+                return run.journal.outcome(End.SKIPPED, Skipped(why))
             return await run_trip(run.trip, world, run.journal, grace_s=self._grace_s)
 
     def _landed(self, run: _Run, task: asyncio.Task[Outcome]) -> None:

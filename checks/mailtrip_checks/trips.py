@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from mailtrip_checks.schedule import Window
 from mailtrip_checks.secrets import Secret
 
 ALL_ADDRESSES = "*"  # of this machine: the host of a LISTEN endpoint that names none
@@ -253,11 +254,23 @@ class Expect:
         return any(limit.channel in channels for limit in self.limits)
 
 
+class TripKey(NamedTuple):
+    """Which trip: no other has this file and id."""
+
+    path: Path
+    id: str
+
+    def seen_from(self, path: Path) -> str:
+        """How trips of that file call it."""
+        return self.id if self.path == path else f"{self.path.name}::{self.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Trip:
     """One round trip, ready to run; `line` counts from 1. At least one leg is there.
 
-    `primary` is the channel that reports show first.
+    It starts when the trips that it `needs` have passed, as far as they are part of the run, and only inside its
+    `schedule` and outside its `maintenance`. `primary` is the channel that reports show first.
     """
 
     id: str
@@ -272,11 +285,19 @@ class Trip:
     timeout_s: float = 300.0
     skip: str | None = None
     xfail: str | None = None
+    needs: tuple[TripKey, ...] = ()
+    schedule: tuple[Window, ...] = ()
+    maintenance: tuple[Window, ...] = ()
     fresh: bool = False
     spread_s: float = 0.0
     primary: Channel = Channel.TOTAL
     environment: str | None = None
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+
+    @property
+    def key(self) -> TripKey:
+        """By which others need it."""
+        return TripKey(self.path, self.id)
 
     @property
     def own_smtp(self) -> bool:
