@@ -59,8 +59,8 @@ class Definitions:
         if path not in self._outlines:
             mistakes = Mistakes()
             layers = self._layers(path, mistakes)
-            outlined = read_outline(layers, self._references, self._context, mistakes) if layers else {}
-            self._outlines[path] = Outline(outlined, mistakes.all())
+            trips = read_outline(layers, self._references, self._context, mistakes) if layers else None
+            self._outlines[path] = Outline(trips or {}, mistakes.all())
         return self._outlines[path]
 
     def _above(self, folder: Path) -> tuple[Layer | None, tuple[Mistake, ...]]:

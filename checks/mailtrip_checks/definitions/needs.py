@@ -115,7 +115,7 @@ def _file(need: Text, written: str | None, trip: Outlined) -> Path:
             raise ValueError(f"{shown(need)} names no file, and here are no trips; write it as file.trip.yaml::name")
         return trip.key.path
     path = Path(os.path.normpath(need.at.path.parent / written))
-    if not path.name.endswith(_TRIP_FILES) or "\0" in written or not is_file(path):
+    if not path.name.endswith(_TRIP_FILES) or not is_file(path):
         raise ValueError(f"{shown(need)} names no trip file; write a path to a *.trip.yaml relative to this file")
     return path
 
