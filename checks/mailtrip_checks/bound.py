@@ -4,7 +4,8 @@ No server is asked: it is reckoned from what the definitions allow (docs/definit
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from graphlib import TopologicalSorter
 
 from mailtrip_checks.trips import Endpoint, Protocol, Receive, Trip
 
@@ -18,9 +19,20 @@ def bound_s(trips: Sequence[Trip], concurrency: int) -> float:
     Where more want something than may have it at once, all the time for which they may hold it, divided by how many
     may, comes on top of what the longest trip takes: a queue is never longer.
     """
-    longest_s = max((_series_s(trip) + trip.spread_s for trip in trips), default=0.0)
+    longest_s = max(_ends_s(trips), default=0.0)
     slots_s = _queue_s([_busy_s(trip) for trip in trips], concurrency)
     return longest_s + slots_s + sum(_connections_s(trips)) + sum(_rates_s(trips))
+
+
+def _ends_s(trips: Sequence[Trip]) -> Iterable[float]:
+    """When each is done that starts once those have ended which it needs."""
+    places = {trip.key: place for place, trip in enumerate(trips)}
+    needs = {place: [places[need] for need in trip.needs if need in places] for place, trip in enumerate(trips)}
+    ends_s: dict[int, float] = {}
+    for place in TopologicalSorter(needs).static_order():
+        trip = trips[place]
+        ends_s[place] = _series_s(trip) + trip.spread_s + max((ends_s[need] for need in needs[place]), default=0.0)
+    return ends_s.values()
 
 
 def _run_s(trip: Trip) -> float:

@@ -15,6 +15,7 @@ from functools import partial
 from mailtrip_checks.clock import Clock, SystemClock
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.journal import Journal
+from mailtrip_checks.needs import unmet
 from mailtrip_checks.order import starts
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.run import removed_later
@@ -53,6 +54,7 @@ class _Run:
     series: Series | None = None
     task: asyncio.Task[Outcome] | None = None
     stopped: bool = False
+    needs: Sequence["_Run"] = ()
 
     @property
     def journal(self) -> Journal | None:
@@ -99,6 +101,9 @@ class Engine:
 
     def submit(self, trips: Sequence[Trip]) -> list[Future[Outcome]]:
         """Start these trips, the most urgent first; a future each, in the order given.
+
+        One that needs others of these starts once they have passed. Where one of them does not, or where its windows
+        do not allow it when it would start, it ends skipped.
 
         A future never raises for what a server did; where it raises, the error is ours.
         """
@@ -159,11 +164,13 @@ class Engine:
             placed = await asyncio.to_thread(world.located, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):
                 run.trip = trip
+            by_key = {trip.key: run for run, trip in zip(runs, placed, strict=True)}
             for trip in placed:
                 if trip.send and trip.receive:
                     world.mailboxes.plan([trip.receive] * trip.times)
             for start in starts(placed):
                 run = runs[start.index]
+                run.needs = [by_key[need] for need in run.trip.needs if need in by_key]
                 run.task = asyncio.create_task(self._fly(run, world, start.after_s), name=run.trip.id)
                 run.task.add_done_callback(partial(self._landed, run))
                 if run.stopped:  # before it began
@@ -176,6 +183,9 @@ class Engine:
         if after_s:
             await self.clock.sleep(after_s)
         run.series = Series(run.trip, self.clock)
+        # Each has its task: those of one launch are all made before the first of them runs.
+        if why := await unmet(run.trip, ((need.trip, need.task) for need in run.needs if need.task)):
+            return run.series.skipped(world, why)
         return await run.series.fly(world, self._slots, grace_s=self._grace_s)
 
     def _landed(self, run: _Run, task: asyncio.Task[Outcome]) -> None:

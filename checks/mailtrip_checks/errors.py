@@ -103,6 +103,12 @@ class Undeleted(TripError):
     end = End.UNDELETED
 
 
+class Skipped(TripError):
+    """A trip that it needs did not pass, or its windows do not allow it now."""
+
+    end = End.SKIPPED
+
+
 class Cancelled(TripError):
     """The run was stopped, or the trip was never started."""
 

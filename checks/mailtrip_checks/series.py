@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import End
-from mailtrip_checks.errors import Cancelled
+from mailtrip_checks.errors import Cancelled, Skipped
 from mailtrip_checks.journal import Journal
 from mailtrip_checks.judge import Judgement, channels, judge
 from mailtrip_checks.outcome import Outcome, Run
 from mailtrip_checks.run import run_trip
+from mailtrip_checks.schedule import closed
 from mailtrip_checks.trips import Trip
 from mailtrip_checks.verdict import verdict
 from mailtrip_checks.world import World
@@ -49,19 +50,38 @@ class Series:
     async def fly(self, world: World, slots: asyncio.Semaphore, *, grace_s: float) -> Outcome:
         """Run the trip as often as it says, each run in one of `slots`; see `run_trip`.
 
+        A run that would start outside its windows is left out; where all are, the series is skipped.
         Where the trip says `every`, no two runs start closer to each other; a run that takes longer delays the next.
         """
         every_s = self.trip.repeat.every_s or 0.0 if self.trip.repeat else 0.0
         due_s = self._clock.now()
+        why = ""
         for number in range(1, self.trip.times + 1):
             if due_s > self._clock.now():
                 await self._clock.sleep(due_s - self._clock.now())
             async with slots:
                 due_s = self._clock.now() + every_s
+                if why := closed(self.trip.schedule, self.trip.maintenance, self._clock.wall()):
+                    self._forget(world, runs=1)
+                    continue
                 outcome = await self._run(number, world, grace_s)
             if outcome.end is End.CANCELLED:  # nothing may be tried there any more
                 break
-        return self._told()
+        return self._told() if self._runs else self._skipped(why)
+
+    def skipped(self, world: World, why: str) -> Outcome:
+        """What there is to tell of a series that may not start."""
+        self._forget(world, runs=self.trip.times)
+        return self._skipped(why)
+
+    def _skipped(self, why: str) -> Outcome:
+        return Journal(self.trip, self._clock).outcome(End.SKIPPED, Skipped(why))
+
+    def _forget(self, world: World, *, runs: int) -> None:
+        """So many planned runs will not come."""
+        if self.trip.send and self.trip.receive:
+            for _ in range(runs):
+                world.mailboxes.forget(self.trip.receive)
 
     def cancelled(self, error: Cancelled) -> Outcome:
         """What there is to tell of a series that was stopped."""

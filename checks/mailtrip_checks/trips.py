@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from mailtrip_checks.schedule import Window
 from mailtrip_checks.secrets import Secret
 
 ALL_ADDRESSES = "*"  # of this machine: the host of a LISTEN endpoint that names none
@@ -257,6 +258,17 @@ class Expect:
         return any(limit.channel in channels for limit in self.limits)
 
 
+class TripKey(NamedTuple):
+    """Which trip: no other has this file and id."""
+
+    path: Path
+    id: str
+
+    def seen_from(self, path: Path) -> str:
+        """How trips of that file call it."""
+        return self.id if self.path == path else f"{self.path.name}::{self.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """How often a trip runs, and how far its starts lie apart; None: the next starts when the one before has ended."""
@@ -269,7 +281,9 @@ class Repeat:
 class Trip:
     """One round trip, ready to run; `line` counts from 1. At least one leg is there.
 
-    `primary` is the channel that reports show first, `recheck` how often a run that failed is tried again.
+    It starts when the trips that it `needs` have passed, as far as they are part of the run, and only inside its
+    `schedule` and outside its `maintenance`. `primary` is the channel that reports show first,
+    `recheck` how often a run that failed is tried again.
     """
 
     id: str
@@ -284,6 +298,9 @@ class Trip:
     timeout_s: float = 300.0
     skip: str | None = None
     xfail: str | None = None
+    needs: tuple[TripKey, ...] = ()
+    schedule: tuple[Window, ...] = ()
+    maintenance: tuple[Window, ...] = ()
     fresh: bool = False
     spread_s: float = 0.0
     primary: Channel = Channel.TOTAL
@@ -296,6 +313,11 @@ class Trip:
     def times(self) -> int:
         """How often it runs, tries after a failure not counted."""
         return self.repeat.times if self.repeat else 1
+
+    @property
+    def key(self) -> TripKey:
+        """By which others need it."""
+        return TripKey(self.path, self.id)
 
     @property
     def own_smtp(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtrip import bound_line, results, signals
+from mailtrip import bound_line, needs, results, signals
 from mailtrip.stash import BROKEN_FILES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
     results.prepare(config)
     signals.install(config)
     config.pluginmanager.register(Reporting(config), "mailtrip-reporting")
+    config.pluginmanager.register(needs, "mailtrip-needs")
     if config.pluginmanager.hasplugin("xdist"):
         from mailtrip import xdist
 

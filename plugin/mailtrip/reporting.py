@@ -40,6 +40,9 @@ class Reporting:
             return report
         if call.when == "call" and item.record is not None:
             report.duration = item.record.duration_s
+            if report.skipped and call.excinfo and isinstance(call.excinfo.value, pytest.skip.Exception):
+                # Where the trip stands, as for one that is marked so.
+                report.longrepr = str(item.path), item.trip.line, f"Skipped: {call.excinfo.value}"
             self._attach(report, item.record)
         if call.when == "setup" and report.skipped:
             from mailtrip_checks.ends import End
@@ -51,6 +54,7 @@ class Reporting:
             record = record_unrun(
                 item.trip, End.SKIPPED, why, node_id=item.nodeid, at_wall_s=time.time(), masker=masker
             )
+            item.record = record
             self._attach(report, record)
             try:
                 results.keep(self._config, record, masker)

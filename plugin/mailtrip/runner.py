@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from concurrent import futures
 
@@ -12,15 +13,18 @@ import pytest
 from mailtrip import results
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.live import LiveLine
+from mailtrip.needs import needs_of
 from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
 from mailtrip.trip_file import TripItem
+from mailtrip_checks.ends import End
 from mailtrip_checks.engine import Engine
 from mailtrip_checks.identity import KEY_VARIABLE, installation_key
+from mailtrip_checks.needs import why_not
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.verdict import verdict
 from mailtrip_reports.jsonl import UnwritableReport
-from mailtrip_reports.record import Record, record_of
+from mailtrip_reports.record import Record, record_of, record_unrun
 
 WORKER_GRACE_S = 4.0  # execnet ends a worker after 5 s
 _POLL_S = 0.1
@@ -33,6 +37,7 @@ class Runner:
         self._config = request.config
         self._session: pytest.Session = request.session
         self._items = [item for item in self._session.items if isinstance(item, TripItem)]
+        self._needs = needs_of(self._items)
         # None at all outside a worker of pytest-xdist.
         self._told: Mapping[str, str] | None = getattr(request.config, "workerinput", None)
         self._masker = Masker()
@@ -46,30 +51,55 @@ class Runner:
         self._embedded = EmbeddedServers(request.getfixturevalue("mail_servers")) if embedded else None
 
     def record_of(self, item: TripItem) -> Record:
-        """Wait for the item's trip, and judge it."""
-        outcome = self._outcome(item)
-        judgement = verdict(outcome, item.trip.expect)
-        record = record_of(item.trip, outcome, judgement, node_id=item.nodeid, masker=self._masker)
+        """Wait for the item's trip, and judge it; one that may not start ends skipped."""
+        if self._engine is None:
+            self._engine = self._new_engine()
+            self._start(self._engine, self._startable())
+        unmet = self._unmet(item)
+        outcome = None if unmet else self._outcome(item, self._engine)
+        if outcome and outcome.end is End.SKIPPED and self._needs[item]:
+            # That was decided in flight; a need that failed then may have passed in a rerun.
+            outcome = self._outcome(item, self._engine)
+        record = self._judged(item, outcome, unmet)
         try:
             results.keep(self._config, record, self._masker, outcome)
         except UnwritableReport as error:
             pytest.fail(str(error), pytrace=False)
         return record
 
-    def _outcome(self, item: TripItem) -> Outcome:
-        if self._engine is None:
-            self._engine = self._new_engine()
-            self._start(self._engine, self._startable())
+    def _judged(self, item: TripItem, outcome: Outcome | None, unmet: str) -> Record:
+        if outcome is None or outcome.end is End.SKIPPED:
+            return record_unrun(
+                item.trip,
+                End.SKIPPED,
+                outcome.what if outcome else unmet,
+                node_id=item.nodeid,
+                at_wall_s=outcome.started_wall_s if outcome else time.time(),
+                masker=self._masker,
+            )
+        judgement = verdict(outcome, item.trip.expect)
+        return record_of(item.trip, outcome, judgement, node_id=item.nodeid, masker=self._masker)
+
+    def _unmet(self, item: TripItem) -> str:
+        """Which of its needs keeps it from starting, as their items ended; "" where none does."""
+        for need in self._needs[item]:
+            if need.record is not None and not need.record.passed:
+                return why_not(item.trip, need.trip.key, need.record.end)
+            if need.record is None and item not in self._results:
+                return why_not(item.trip, need.trip.key, None)
+        return ""
+
+    def _outcome(self, item: TripItem, engine: Engine) -> Outcome:
         if item not in self._results:
-            self._start(self._engine, [item])
+            self._start(engine, [item])
         # Taken out: should the item run again (a rerun), it is a new trip.
         result = self._results.pop(item)
         try:
-            with self._live.shown(self._engine):
+            with self._live.shown(engine):
                 while not futures.wait({result}, _POLL_S).done:
                     self._live.update()
         except BaseException:
-            self._engine.cancel(result)
+            engine.cancel(result)
             self._cancelled.append(result)
             raise
         return result.result()
@@ -99,7 +129,11 @@ class Runner:
         """All that will run here for all that can be known; none on a worker that may not be given them all."""
         if self._told is not None and not self._told.get(WORKER_HAS_ALL):
             return []
-        return [item for item in self._items if item.starts_early]
+        early: dict[TripItem, None] = {}
+        for item in self._items:
+            if item.starts_early and all(need in early for need in self._needs[item]):
+                early[item] = None
+        return list(early)
 
     def _start(self, engine: Engine, items: list[TripItem]) -> None:
         self._results |= zip(items, engine.submit([item.trip for item in items]), strict=True)

@@ -88,12 +88,15 @@ class TripItem(pytest.Function):
         runner = self.funcargs["_mailtrip_runner"]
         assert isinstance(runner, Runner)  # noqa: S101  (who overrides the fixture overrides the run)
         record = self.record = runner.record_of(self)
+        from mailtrip_checks.ends import End
         from mailtrip_reports.junit import properties
         from mailtrip_reports.story import STORY_SECTION, TRANSCRIPT_SECTION, passed_text, transcript_text
 
         others = [named for named in self.user_properties if not named[0].startswith(_OUR_PROPERTIES)]
         # Assigned, not appended: a rerun must not repeat what the run before it left.
         self.user_properties[:] = others + properties(record)
+        if record.end is End.SKIPPED:
+            pytest.skip(record.what)
         if record.passed:  # what failed tells its story anyway
             self.add_report_section("call", STORY_SECTION, passed_text(record))
         self.add_report_section("call", TRANSCRIPT_SECTION, transcript_text(record))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mailtrip_checks.bound import bound_s
-from mailtrip_checks.trips import Endpoint, Protocol, Receive, Repeat, Security, Send, Trip
+from mailtrip_checks.trips import Endpoint, Protocol, Receive, Repeat, Security, Send, Trip, TripKey
 
 VIA = Endpoint("out", Protocol.SMTP, "out.test", 25, Security.NONE)
 AT = Endpoint("in", Protocol.IMAP, "in.test", 143, Security.NONE, user="a@x.test")
@@ -40,6 +40,12 @@ def test_nothing_takes_no_time() -> None:
 
 def test_trips_that_fly_together_take_as_long_as_the_longest() -> None:
     assert bound_s([TRIP, replace(TRIP, timeout_s=900), replace(TRIP, send=None)], 3) == RUN_S + 600
+
+
+def test_a_trip_that_needs_others_ends_after_them() -> None:
+    second = replace(TRIP, id="two", timeout_s=900, needs=(TRIP.key, TripKey(TRIP.path, "not in this run")))
+    third = replace(TRIP, id="three", needs=(second.key, TRIP.key))
+    assert bound_s([third, TRIP, second], 3) == RUN_S + (RUN_S + 600) + RUN_S
 
 
 def test_where_fewer_may_fly_at_once_they_queue() -> None:

@@ -60,6 +60,17 @@ async def test_nothing_is_swept_while_more_trips_are_to_come(
     assert account.messages == []
 
 
+async def test_a_planned_trip_that_never_comes_is_not_waited_for(bench: Bench, servers: MailServers) -> None:
+    account = servers.account()
+    leave_expired(account)
+    trip = bench.trip(account)
+    bench.plan(trip, trip)
+    assert trip.receive is not None
+    bench.world.mailboxes.forget(trip.receive)
+    assert (await bench.fly(trip)).end is End.DELIVERED
+    assert account.messages == []
+
+
 def refused(trip: Trip) -> Trip:
     """The trip with a recipient that the server refuses: it comes to a mailbox, and nothing arrives there."""
     assert trip.send is not None

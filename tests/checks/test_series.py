@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from mailtrip_checks.ends import End
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.identity import new_token
 from mailtrip_checks.outcome import Outcome
+from mailtrip_checks.schedule import Window
 from mailtrip_checks.series import Series
 from mailtrip_checks.trips import Channel, Endpoint, Expect, Limit, Repeat, Trip
 from mailtrip_checks.verdict import verdict
@@ -137,6 +139,22 @@ async def test_runs_start_so_far_apart_and_a_series_rests_between_them(
     assert (outcome.shown_run, [run.number for run in outcome.runs]) == (3, [1, 2, 3])
     assert outcome.duration_s == sum(run.duration_s for run in outcome.runs)
     assert series.arrived == 3
+
+
+async def test_a_run_that_would_start_in_a_maintenance_is_left_out(
+    timed: Bench, servers: MailServers, clock: ManualClock
+) -> None:
+    minute = datetime.fromtimestamp(clock.wall() + 360, UTC)
+    start = minute.hour * 60 + minute.minute
+    window = Window("now", frozenset(range(7)), start, start + 1, UTC)
+    trip = replace(timed.trip(servers.account()), repeat=Repeat(3, 360.0), maintenance=(window,))
+    began_s = clock.now()
+    series, task = launch(timed, trip, asyncio.Semaphore(1))
+    await rested(series, clock, 1)
+    await clock.advance(began_s + 720 - clock.now())
+    outcome = await through_time(task, clock, 0.01)
+    assert [run.number for run in outcome.runs] == [1, 3]
+    assert verdict(outcome, trip.expect).passed
 
 
 async def test_a_run_that_is_kept_from_starting_delays_the_next_and_starts_none_in_haste(

@@ -8,11 +8,12 @@ from typing import Final
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
 from mailtrip_checks.definitions.places import RESERVED, cut
 from mailtrip_checks.definitions.schema import FileKeys
-from mailtrip_checks.definitions.tree import Items, Map, is_file
+from mailtrip_checks.definitions.tree import Items, Map, Tree, is_file, listed
 from mailtrip_checks.definitions.validation import Subject, validated
 from mailtrip_checks.definitions.yaml_file import read_yaml
 
 SHARED_FILE: Final = "mailtrip.yaml"
+_ADDING_UP: Final = ("tags", "needs", "schedule", "maintenance")
 _LOOK_ALIKES: Final = ("mailtrip.yml", "mailtrips.yaml")
 
 
@@ -90,12 +91,18 @@ def merged(far: Map, near: Map) -> Map:
 
 
 def merged_trip(far: Map, near: Map) -> Map:
-    """As `merged`, except that tags add up."""
+    """As `merged`, except for lists that add up."""
     both = merged(far, near)
-    far_tags, near_tags = far.get("tags"), near.get("tags")
-    if isinstance(far_tags, Items) and isinstance(near_tags, Items):
-        both["tags"] = Items(near_tags.at, [*far_tags, *(tag for tag in near_tags if tag not in far_tags)])
+    for key in _ADDING_UP:
+        above, below = _listed(key, far), _listed(key, near)
+        if isinstance(above, Items) and isinstance(below, Items):
+            both[key] = Items(below.at, [*above, *below])
     return both
+
+
+def _listed(key: str, tree: Map) -> Tree:
+    # One tag that is no list is a mistake, which is told where it stands.
+    return tree.get(key) if key == "tags" else listed(tree.get(key))
 
 
 def _environment(layer: Layer, name: str) -> Map | None:

@@ -66,9 +66,10 @@ class Mistakes:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
+    """`; did you mean "x"?`, or nothing where no known word is near; case counts for nothing."""
+    by_lower = {name.lower(): name for name in sorted(known)}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean `{by_lower[near[0]]}`?" if near else ""
 
 
 def one_of(known: Iterable[str]) -> str:

@@ -10,13 +10,14 @@ from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.endpoints import Endpoints
 from mailtrip_checks.definitions.layers import Ground, Layer, lay_over, merged_trip
 from mailtrip_checks.definitions.matrix import rows, secret_cells
-from mailtrip_checks.definitions.mistakes import Mark, Mistakes
+from mailtrip_checks.definitions.mistakes import Mistakes
+from mailtrip_checks.definitions.needs import Outlined, TripsByName, needs_text
 from mailtrip_checks.definitions.places import cut
 from mailtrip_checks.definitions.references import NO_ROW, References, Row
 from mailtrip_checks.definitions.schema import TripKeys
-from mailtrip_checks.definitions.tree import Items, Map, Text
+from mailtrip_checks.definitions.tree import Items, Map, Text, Tree
 from mailtrip_checks.definitions.validation import Subject, validated
-from mailtrip_checks.trips import Trip
+from mailtrip_checks.trips import Trip, TripKey
 
 _PLACES: Final = (("send", "via"), ("receive", "at"))
 _BAD_IN_NAMES: Final = re.compile(r"::|[\[\]\\/]|[^ -~\x80-\U0010ffff]|^\s|\s$")
@@ -24,13 +25,30 @@ _BAD_IN_NAMES: Final = re.compile(r"::|[\[\]\\/]|[^ -~\x80-\U0010ffff]|^\s|\s$")
 
 def read_trips(
     layers: Sequence[Layer], references: References, context: Context, mistakes: Mistakes
-) -> tuple[Trip, ...]:
-    """The trips of the nearest layer, which is the trip file's; complete only if there is no mistake."""
+) -> tuple[tuple[Trip, ...], TripsByName]:
+    """The trips of the nearest layer, which is the trip file's, and their outlines; complete only without a mistake."""
     own = layers[-1]
-    ground = lay_over(layers, context.environment, mistakes)
+    reader = _reader(layers, references, context, mistakes)
     if not own.trips and not mistakes:
         mistakes.add(own.trips.at, "trips", "has no trip; write one under `trips:`")
-    return _Reader(ground, references, Endpoints(ground.servers, references), context, mistakes).all(own.trips)
+    read = {name: list(reader.trips(name, trip)) for name, trip in _named(own)}
+    built = tuple(trip for rows in read.values() for _, trip in rows if trip)
+    return built, {name: tuple(outlined for outlined, _ in rows) for name, rows in read.items()}
+
+
+def read_outline(layers: Sequence[Layer], references: References, context: Context, mistakes: Mistakes) -> TripsByName:
+    """The outlines of the nearest layer's trips; what only their legs read does not have to be there."""
+    reader = _reader(layers, references, context, mistakes)
+    return {name: tuple(reader.outlined(name, trip)) for name, trip in _named(layers[-1])}
+
+
+def _reader(layers: Sequence[Layer], references: References, context: Context, mistakes: Mistakes) -> "_Reader":
+    ground = lay_over(layers, context.environment, mistakes)
+    return _Reader(ground, references, Endpoints(ground.servers, references), context, mistakes)
+
+
+def _named(own: Layer) -> Iterator[tuple[str, Map]]:
+    return ((name, trip) for name, trip in own.trips.items() if isinstance(trip, Map))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +59,43 @@ class _Reader:
     context: Context
     mistakes: Mistakes
 
-    def all(self, trips: Map) -> tuple[Trip, ...]:
-        return tuple(
-            trip
-            for name, own in trips.items()
-            if isinstance(own, Map)
-            for trip in self._one(name, name.at if isinstance(name, Text) else own.at, own)
-        )
-
-    def _one(self, name: str, mark: Mark, own: Map) -> Iterator[Trip]:
-        """The trip, or its matrix's trips."""
+    def trips(self, name: str, own: Map) -> Iterator[tuple[Outlined, Trip | None]]:
+        """The trip, or its matrix's trips; None for one that cannot be built."""
+        mark = name.at if isinstance(name, Text) else own.at
         if not name or _BAD_IN_NAMES.search(name):
             what = r"cannot be a trip's name; leave out `::`, `[`, `]`, `/`, `\`, control characters and outer blanks"
             self.mistakes.add(mark, "trips", what)
+        merged, matrix = self._merged(own)
+        self._check_tags(merged)
+        for row in self._rows(matrix, merged):
+            filled = self.references.fill_map(merged, row, "", self.mistakes)
+            subject = Subject(filled, self.mistakes, "", row)
+            outlined = self._outline(name, own, row, filled)
+            source = Source(outlined.key.id, mark, self.context.environment, own)
+            yield outlined, build(source, validated(TripKeys, subject), subject, self.endpoints)
+
+    def outlined(self, name: str, own: Map) -> Iterator[Outlined]:
+        """The trip's outline, or those of its matrix's trips."""
+        merged, matrix = self._merged(own)
+        needs = Map(merged.at, [("needs", merged.get("needs"))])
+        for row in self._rows(matrix, merged):
+            yield self._outline(name, own, row, self.references.fill_map(needs, row, "", self.mistakes))
+
+    def _outline(self, name: str, own: Map, row: Row, filled: Map) -> Outlined:
+        key = TripKey(own.at.path, f"{name}[{row.id}]" if row.id else str(name))
+        inherited = frozenset(need.at for need in needs_text(self.ground.defaults))
+        return Outlined(key, str(name), row, needs_text(filled), inherited)
+
+    def _merged(self, own: Map) -> tuple[Map, Tree]:
+        """The trip with what holds for it, and its matrix."""
         merged = merged_trip(self.ground.defaults, own)
         matrix = merged.pop("matrix", None)
         _cut_urls(merged)
-        self._check_tags(merged)
-        for row in self._rows(matrix, merged) if isinstance(matrix, Map) else (NO_ROW,):
-            filled = self.references.fill_map(merged, row, "", self.mistakes)
-            subject = Subject(filled, self.mistakes, "", row)
-            trip_id = f"{name}[{row.id}]" if row.id else name
-            source = Source(trip_id, mark, self.context.environment, own)
-            trip = build(source, validated(TripKeys, subject), subject, self.endpoints)
-            if trip:
-                yield trip
+        return merged, matrix
 
-    def _rows(self, matrix: Map, trip: Map) -> tuple[Row, ...]:
+    def _rows(self, matrix: Tree, trip: Map) -> tuple[Row, ...]:
+        if not isinstance(matrix, Map):
+            return (NO_ROW,)
         filled = self.references.fill_map(matrix, NO_ROW, "matrix", self.mistakes)
         found = rows(filled, secret_cells(trip, self.ground.servers), self.mistakes)
         if found is None:

@@ -11,9 +11,10 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from mailtrip_checks import trips
-from mailtrip_checks.definitions import scalars
+from mailtrip_checks.definitions import scalars, windows
 from mailtrip_checks.definitions.places import as_mapping
-from mailtrip_checks.definitions.tree import Items, Map, Text
+from mailtrip_checks.definitions.tree import Items, Map, Text, listed
+from mailtrip_checks.schedule import Window
 from mailtrip_checks.secrets import Secret
 
 _OWN_HEADERS: Final = {
@@ -51,7 +52,11 @@ def _server(value: object) -> object:
 def _one_or_list(value: object) -> object:
     if isinstance(value, Items) and not value:
         raise ValueError("is empty; write at least one address")
-    return Items(value.at, [value]) if isinstance(value, Text) else value
+    return _listed(value)
+
+
+def _listed(value: object) -> object:
+    return listed(value) if isinstance(value, Text) else value
 
 
 def _patterns(value: object) -> tuple[str, ...]:
@@ -137,6 +142,7 @@ File: TypeAlias = Annotated[Path, PlainValidator(scalars.file_path)]
 Password: TypeAlias = Annotated[Secret, PlainValidator(scalars.secret)]
 Login: TypeAlias = Annotated[trips.Auth, PlainValidator(scalars.word(trips.Auth))]
 Place: TypeAlias = Annotated[Text | Map, PlainValidator(_place)]
+Windows: TypeAlias = Annotated[tuple[Annotated[Window, PlainValidator(windows.window)], ...], BeforeValidator(_listed)]
 RawMap: TypeAlias = Annotated[Map, PlainValidator(_raw_map)]
 
 
@@ -257,7 +263,6 @@ class RepeatKeys(Keys):
 
 
 class TripKeys(Keys):
-    not_yet = frozenset({"needs", "schedule", "maintenance"})
     description: Plain | None = None
     tags: tuple[Annotated[Text, PlainValidator(scalars.tag)], ...] | None = None
     priority: Annotated[int, PlainValidator(scalars.whole(1, 5))] | None = None
@@ -265,6 +270,9 @@ class TripKeys(Keys):
     interval: Duration | None = None
     skip: Reason | None = None
     xfail: Reason | None = None
+    needs: Annotated[tuple[Filled, ...], BeforeValidator(_listed)] | None = None
+    schedule: Windows | None = None
+    maintenance: Windows | None = None
     fresh: Boolean | None = None
     spread: Duration | None = None
     primary: Annotated[trips.Channel, PlainValidator(scalars.word(trips.Channel))] | None = None

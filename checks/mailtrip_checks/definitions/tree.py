@@ -58,6 +58,11 @@ class Items(list[Tree]):
         self.at = at
 
 
+def listed(value: Tree) -> Tree:
+    """A single text as a list of one; all else as it is."""
+    return Items(value.at, [value]) if isinstance(value, Text) else value
+
+
 def is_file(path: Path) -> bool:
     """Whether a regular file is there, and may be seen."""
     try:

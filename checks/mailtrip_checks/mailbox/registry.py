@@ -114,6 +114,10 @@ class Mailboxes:
         """These trips will come; after the last of a mailbox it is swept."""
         self._planned.update(_place(receive) for receive in receives)
 
+    def forget(self, receive: Receive) -> None:
+        """One of these trips will not come."""
+        self._planned[_place(receive)] -= 1
+
     def watch(self, receive: Receive, token: str, *, own: bool, sends: bool = True) -> Watch:
         """A place at the mailbox, on a connection of its own where `own`; who only connects deletes nothing there."""
         own = own and receive.at.protocol is not Protocol.LISTEN  # a port has one listener

@@ -477,12 +477,6 @@ def test_a_key_in_the_wrong_place_is_sent_to_its_own(folder: Folder, key: str, t
     assert complaint.startswith(f"a.trip.yaml:4:5: {key}: {told}")
 
 
-@pytest.mark.parametrize("key", ["needs", "schedule", "maintenance"])
-def test_a_later_key_is_refused_and_not_ignored(folder: Folder, key: str) -> None:
-    complaint = folder.complaint(f"trips:\n  one:\n    {SEND}\n    {key}: x\n")
-    assert complaint == f"a.trip.yaml:4:5: {key}: is not supported yet; leave it out"
-
-
 def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder: Folder) -> None:
     mistakes = folder.mistakes("""\
 servers:
