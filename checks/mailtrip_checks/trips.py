@@ -96,10 +96,10 @@ OAuth2: TypeAlias = FixedToken | TokenCommand | TokenEndpoint
 class Endpoint:
     """A server, and how to use it. `name` is how the definition calls it, never with a password in it.
 
-    `embedded` says that host, port and trust are filled in when the in-process servers run; `mx` that `host` is the
-    recipient's domain, whose MX records are asked for at the resolver `dns` (None: the system's). `addresses` are the
-    host's where they are known already. `command` is the mail program of a SENDMAIL endpoint. `accept` are
-    patterns of the addresses for which a LISTEN endpoint takes mail.
+    `embedded` says that `host` names an in-process host, and that host, port and trust, or the command, are filled in
+    when it runs; `mx` that `host` is the recipient's domain, whose MX records are asked for at the resolver `dns` (the
+    system's: None). `addresses` are the host's where they are known already. `command` is the mail program of a
+    SENDMAIL endpoint. `accept` are patterns of the addresses for which a LISTEN endpoint takes mail.
     """
 
     name: str
@@ -146,6 +146,28 @@ class Attachment:
     name: str
     path: Path | None = None
     size_bytes: int = 0
+
+
+class Echo(StrEnum):
+    """How an address sends its mail back: the mail itself, or a new one that answers it."""
+
+    REDIRECT = "redirect"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host of its own among the in-process servers: whose mail it keeps, and where other mail goes from it.
+
+    `forwards` are addresses, each with those that its mail is sent on to; `relays` are domains, each with the name of
+    the host that is handed its mail.
+    """
+
+    name: str
+    domains: tuple[str, ...] = ()
+    forwards: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    relays: tuple[tuple[str, str], ...] = ()
+    echoes: tuple[tuple[str, Echo], ...] = ()
 
 
 class Until(StrEnum):
@@ -283,7 +305,7 @@ class Trip:
 
     It starts when the trips that it `needs` have passed, as far as they are part of the run, and only inside its
     `schedule` and outside its `maintenance`. `primary` is the channel that reports show first,
-    `recheck` how often a run that failed is tried again.
+    `recheck` how often a run that failed is tried again. `hosts` are the in-process hosts among which its mail travels.
     """
 
     id: str
@@ -308,6 +330,7 @@ class Trip:
     repeat: Repeat | None = None
     environment: str | None = None
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
+    hosts: tuple[Host, ...] = ()
 
     @property
     def times(self) -> int:

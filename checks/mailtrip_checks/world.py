@@ -12,7 +12,7 @@ from mailtrip_checks.mailbox.waiting import Common
 from mailtrip_checks.secrets import Masker, Secret
 from mailtrip_checks.sendmail import mail_program
 from mailtrip_checks.smtp_pool import Dialogue, SmtpPool
-from mailtrip_checks.trips import Endpoint, Send, Trip, Until
+from mailtrip_checks.trips import Endpoint, Host, Send, Trip, Until
 from mailtrip_checks.trips import Protocol as MailProtocol
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.smtp import Submission
@@ -22,8 +22,11 @@ from mailtrip_checks.wire.transcript import Stages
 class Embedded(Protocol):
     """Servers in this process, to which endpoints named `embedded` are resolved."""
 
-    def locate(self, endpoint: Endpoint, address: str) -> Endpoint:
-        """The endpoint with host, port, trust and a password for the mailbox of `address`, which is made if missing."""
+    def locate(self, endpoint: Endpoint, address: str, hosts: tuple[Host, ...]) -> Endpoint:
+        """The endpoint with host, port, trust and a password for the mailbox of `address`, which is made if missing.
+
+        `hosts` are those of the trip: equal ones are the same, with the mailboxes that they have already.
+        """
         ...
 
 
@@ -74,9 +77,9 @@ class World:
     def _locate(self, trip: Trip) -> Trip:
         send, receive = trip.send, trip.receive
         if self._embedded and receive and receive.at.embedded:
-            receive = replace(receive, at=self._embedded.locate(receive.at, receive.at.user))
+            receive = replace(receive, at=self._embedded.locate(receive.at, receive.at.user, trip.hosts))
         if self._embedded and send and send.via.embedded:
-            send = replace(send, via=self._embedded.locate(send.via, send.via.user))
+            send = replace(send, via=self._embedded.locate(send.via, send.via.user, trip.hosts))
         return replace(trip, send=send, receive=receive)
 
 

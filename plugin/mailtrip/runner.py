@@ -143,6 +143,8 @@ class Runner:
         if self._engine is None:
             return
         self._engine.stop()
+        if self._embedded is not None:
+            self._embedded.stop()
         # Also of trips that had ended before their item's turn came, which under -x it never does.
         untold = [
             one.result() for one in (*self._cancelled, *self._results.values()) if one.done() and not one.exception()

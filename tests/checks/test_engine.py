@@ -15,7 +15,7 @@ from mailtrip_checks.ends import End
 from mailtrip_checks.engine import RATE_OVER_S, Engine
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.secrets import Masker
-from mailtrip_checks.trips import Endpoint, Repeat, Security, Trip
+from mailtrip_checks.trips import Endpoint, Host, Repeat, Security, Trip
 from mailtrip_fixtures import MailServers
 from tests.checks.manual_clock import ManualClock
 from tests.checks.trip_bench import BOUND_S, KEY, Bench
@@ -39,7 +39,7 @@ class Located:
         self._servers = servers
         self._gate = gate
 
-    def locate(self, endpoint: Endpoint, address: str) -> Endpoint:
+    def locate(self, endpoint: Endpoint, address: str, hosts: tuple[Host, ...]) -> Endpoint:
         self._gate()
         ports = {"imap": self._servers.ports.imap, "smtp": self._servers.ports.smtp}
         return replace(endpoint, host="127.0.0.1", port=ports[endpoint.protocol.value], security=Security.NONE)

@@ -18,10 +18,12 @@ from string import Template
 
 import trustme
 
+from tests.checks.dns_server import dns_server
 from tests.realservers.servers import (
     DOMAIN,
     NARROW,
     NARROW_HOST,
+    WATCH_DOMAIN,
     Account,
     Ports,
     RealServers,
@@ -52,6 +54,7 @@ QUEUES = (
 )
 IMPLICIT_TLS = ("smtps", "imaps", "pop3s")
 START_WITHIN_S = 20.0
+ZONE = {f"{DOMAIN} MX": "10 localhost.", "localhost A": "127.0.0.1"}
 
 # stdin ends when the process that started us does, however that ends. The servers share a process group: one signal,
 # which none of them can delay, ends them all. Nothing in the directory outlives them, so none needs a gentle end.
@@ -59,6 +62,7 @@ GUARD = """
 setsid /bin/sh -c '
     dovecot -F -c "$1/dovecot.conf" </dev/null &
     /usr/lib/postfix/sbin/master -d -c "$1" </dev/null &
+    /usr/lib/postfix/sbin/master -d -c "$1/relay" </dev/null &
     read -r _
     kill -KILL 0' servers "$1"
 rm -rf "$1"
@@ -98,9 +102,11 @@ def running_servers() -> Generator[RealServers]:
             users=tuple(Account(f"u{n:04}@{DOMAIN}", f"pw-{n:04}") for n in range(20)),
             probe=Account(f"probe@{DOMAIN}", "pw-probe"),
             odd=Account(f"odd@{DOMAIN}", """{PLAIN} "Grüße's" \\ 100%u !* : {}"""),
+            watch=Account(f"collector@{WATCH_DOMAIN}", "pw-collector"),
             odd_folder='Büro "A" & Co',
             special=SpecialAddresses(),
             directory=directory,
+            dns=stack.enter_context(dns_server(ZONE)).address,
         )
         _configure(servers, addresses)
         stack.enter_context(_guarded(directory))
@@ -121,20 +127,26 @@ def _configure(servers: RealServers, addresses: Sequence[str]) -> None:
     values |= {"narrow_host": NARROW_HOST, "narrow": NARROW}
     for name in ("master.cf", "dovecot.conf", "transport"):
         _write(directory / name, ConfigTemplate((ETC / name).read_text("utf-8")).substitute(values))
-    for name in ("main.cf", "aliases", "access"):
+    for name in ("main.cf", "aliases", "access", "answer.py"):
         _write(directory / name, (ETC / name).read_text("utf-8"))
+    make_directory(servers.relay_config, "root")
+    for name in ("main.cf", "master.cf"):
+        template = ConfigTemplate((ETC / f"relay-{name}").read_text("utf-8"))
+        _write(servers.relay_config / name, template.substitute(values))
 
-    accounts = (*servers.users, servers.probe, servers.odd)
+    accounts = (*servers.users, servers.probe, servers.odd, servers.watch)
     special = servers.special
     # Postfix knows more recipients than Dovecot: `bounce` is one that it learns too late not to exist.
-    known = [one.address for one in accounts] + [special.bounce, special.blackhole, special.defer]
+    known = [one.address for one in accounts] + [special.bounce, special.blackhole, special.defer, special.answer]
     _write(directory / "mailboxes", "".join(f"{address} exists\n" for address in known))
     _write(directory / "users", "".join(f"{one.address}:{_passdb(one.password)}\n" for one in accounts))
 
-    for path, owner in (("mail", "mail"), ("data", "postfix"), ("queue", "root"), ("queue/pid", "root")):
-        make_directory(directory / path, owner)
-    for name in QUEUES:
-        make_directory(directory / "queue" / name, "postfix")
+    make_directory(directory / "mail", "mail")
+    for config in (directory, servers.relay_config):
+        for path, owner in (("data", "postfix"), ("queue", "root"), ("queue/pid", "root")):
+            make_directory(config / path, owner)
+        for name in QUEUES:
+            make_directory(config / "queue" / name, "postfix")
     for account in accounts:
         make_directory(servers.maildir(account).parent, "mail")
         make_maildir(servers.maildir(account))

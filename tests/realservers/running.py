@@ -100,17 +100,25 @@ def run_trips(pytester: pytest.Pytester, servers: RealServers, trips: Sequence[s
     pytester.path.joinpath("mailtrip.yaml").write_text(SERVERS, "utf-8")
     lines = "".join(f"  {trip}\n" for trip in trips)
     pytester.path.joinpath("real.trip.yaml").write_text(f"trips:\n{lines}", "utf-8")
+    run = run_pytest(pytester, servers)
+    assert len(run.records) == len(trips), run.shown
+    return run
+
+
+def run_pytest(pytester: pytest.Pytester, servers: RealServers, *arguments: str) -> Run:
+    """Run the trips that lie in the folder, all in one run of pytest in this process."""
     postfix, dovecot = (LogSince.now(servers.directory / f"{name}.log") for name in ("postfix", "dovecot"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAILTRIP_KEY", "the key of these tests")
         for name, value in servers.environment().items():
             patch.setenv(name, value)
         plugins = [word for name in ALONE for word in ("-p", f"no:{name}")]
-        result = pytester.runpytest_inprocess(*plugins, "--mailtrip-jsonl=out.jsonl", "--junit-xml=out.xml", "-vv")
+        result = pytester.runpytest_inprocess(
+            *plugins, *arguments, "--mailtrip-jsonl=out.jsonl", "--junit-xml=out.xml", "-vv"
+        )
     written = [pytester.path / name for name in ("out.jsonl", "out.xml")]
     shown = "\n".join([result.stdout.str(), result.stderr.str(), *(path.read_text("utf-8") for path in written)])
     records = [from_json(line) for line in written[0].read_text("ascii").splitlines()]
-    assert len(records) == len(trips), shown
     return Run(servers, {record.name: record for record in records}, shown, postfix, dovecot)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 DOMAIN = "example.test"
+WATCH_DOMAIN = "watch.test"
 NARROW_HOST = "127.0.0.2"  # where Dovecot gives a user no more than NARROW connections
 NARROW = 3
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Ports:
     pop3: int  # STLS offered, login allowed without; APOP
     pop3_notls: int  # no TLS
     pop3s: int  # TLS from the first byte
+    relay: int  # SMTP 1: AUTH required, after STARTTLS; hands all mail to `smtp`
     collector: int  # where Postfix brings mail for collector.test; nobody listens there
 
 
@@ -52,6 +54,9 @@ class SpecialAddresses:
     forward: str = f"fwd@{DOMAIN}"  # to users[1]
     list: str = f"list@{DOMAIN}"  # to users[2], users[3] and users[4]
     collected: str = f"collected@{DOMAIN}"  # to client@collector.test
+    forwarded: str = f"forwarded@{DOMAIN}"  # to watch
+    echo: str = f"echo@{WATCH_DOMAIN}"  # to probe
+    answer: str = f"answer@{WATCH_DOMAIN}"  # answered by a new mail with the same subject, unless it is automatic
     reject: str = f"reject@{DOMAIN}"  # 550 at RCPT, with a text of its own
     unknown: str = f"unknown@{DOMAIN}"  # 550 at RCPT, with Postfix's text
     defer: str = f"defer@{DOMAIN}"  # 451 at RCPT, always
@@ -80,9 +85,16 @@ class RealServers:
     users: tuple[Account, ...]
     probe: Account  # has `odd_folder`, besides Junk, Sent and Trash, which everybody has
     odd: Account  # has the odd password
+    watch: Account  # in another domain; mail for `special.forwarded` comes here
     odd_folder: str
     special: SpecialAddresses
     directory: Path
+    dns: str  # a resolver that knows the MX of DOMAIN
+
+    @property
+    def relay_config(self) -> Path:
+        """The configuration of SMTP 1; `sendmail -C` of it sends through SMTP 1."""
+        return self.directory / "relay"
 
     def maildir_messages(self, account: Account, folder: str = "INBOX") -> list[StoredMail]:
         """What lies in a folder, by name, seen past the server and without changing anything."""
@@ -119,14 +131,17 @@ class RealServers:
 
     def logs(self) -> str:
         """The end of each server's log."""
-        logs = sorted(self.directory.glob("*.log"))
-        return "\n".join(f"--- {log.name}\n{log.read_text('utf-8', 'replace')[-5000:]}" for log in logs)
+        logs = sorted([*self.directory.glob("*.log"), *self.relay_config.glob("*.log")])
+        return "\n".join(
+            f"--- {log.relative_to(self.directory)}\n{log.read_text('utf-8', 'replace')[-5000:]}" for log in logs
+        )
 
     def environment(self) -> dict[str, str]:
         """The servers as variables, for definitions to read as ${env:MAILTRIP_REAL_…}."""
         values = {"HOST": self.host, "CA": str(self.ca), "PASSWORD": self.probe.password}
+        values |= {"DNS": self.dns, "RELAY_CONFIG": str(self.relay_config)}
         values |= {f"{name.upper()}_PORT": str(port) for name, port in asdict(self.ports).items()}
-        values |= {f"PASSWORD_{one.local_part.upper()}": one.password for one in (*self.users, self.odd)}
+        values |= {f"PASSWORD_{one.local_part.upper()}": one.password for one in (*self.users, self.odd, self.watch)}
         return {f"MAILTRIP_REAL_{name}": value for name, value in values.items()}
 
 

@@ -87,6 +87,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
         repeat=repeat_of(keys, subject, timeout_s=timeout_s),
         environment=source.environment,
         secrets=tuple(dict.fromkeys(secrets)),
+        hosts=endpoints.hosts([leg for leg in (send and send.via, receive and receive.at) if leg], subject.mistakes),
     )
 
 

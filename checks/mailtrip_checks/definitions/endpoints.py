@@ -1,10 +1,12 @@
 """From what `via` or `at` names to an `Endpoint`, every default decided."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from mailtrip_checks.definitions.hosts import Hosts, check_embedded
 from mailtrip_checks.definitions.listening import listener
-from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
+from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
 from mailtrip_checks.definitions.oauth2 import implied, token_source
 from mailtrip_checks.definitions.places import EMBEDDED, MX, as_mapping
 from mailtrip_checks.definitions.providers import with_provider
@@ -14,7 +16,7 @@ from mailtrip_checks.definitions.scalars import shown
 from mailtrip_checks.definitions.schema import ConnectionsKeys, ReceiveKeys, SendKeys, ServerKeys
 from mailtrip_checks.definitions.tree import REFERENCE, Map, Text, Tree
 from mailtrip_checks.definitions.validation import Subject, validated
-from mailtrip_checks.trips import Auth, Endpoint, Protocol, Security, Trust
+from mailtrip_checks.trips import Auth, Endpoint, Host, Protocol, Security, Trust
 
 _PORTS: Final = {
     Protocol.SMTP: (25, 465),
@@ -41,6 +43,11 @@ class _Server:
     keys: ServerKeys
     subject: Subject
 
+    @property
+    def in_process(self) -> bool:
+        """Whether it is an in-process host, its name right or wrong."""
+        return self.keys.in_process is not None or self.subject.has("embedded")
+
 
 class Endpoints:
     """Makes the endpoints of one file's trips; equal ones are the same object."""
@@ -48,6 +55,7 @@ class Endpoints:
     def __init__(self, servers: Map, references: References) -> None:
         self._servers = servers
         self._references = references
+        self._hosts = Hosts(servers, references)
         self._made: dict[Endpoint, Endpoint] = {}
 
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:
@@ -58,8 +66,15 @@ class Endpoints:
         protocol = _protocol(server, way) if server else None
         if server is None or protocol is None:
             return None
+        if server.subject.has("embedded") and not server.name:
+            trip.add(way, "is an in-process host of its own; describe it under `servers`, and write its name here")
         endpoint = _endpoint(server, leg, protocol, recipient, trip)
         return self._made.setdefault(endpoint, endpoint)
+
+    def hosts(self, legs: Iterable[Endpoint], mistakes: Mistakes) -> tuple[Host, ...]:
+        """The in-process hosts that the file describes; none where no leg begins or ends at one of them."""
+        found = self._hosts.all(mistakes)
+        return found if any(leg.embedded and leg.host != EMBEDDED for leg in legs) else ()
 
     def _server(self, trip: Subject, way: tuple[str, str]) -> _Server | None:
         """What the leg names, read and checked; None where it names nothing that can be one."""
@@ -122,7 +137,7 @@ def _protocol(server: _Server, way: tuple[str, str]) -> Protocol | None:
         return protocol
     if way is _VIA:
         return Protocol.SMTP
-    if server.keys.host == EMBEDDED:
+    if server.in_process:
         return Protocol.IMAP
     server.subject.add((), "has no protocol; write `protocol: imap` or `protocol: pop3`")
     return None
@@ -135,14 +150,15 @@ def _endpoint(
     if protocol is Protocol.LISTEN:
         return listener(server.name, keys, server.subject)
     check_server(server.subject, keys, protocol)
+    check_embedded(server.subject, keys)
     through_mx = keys.host == MX
     if isinstance(leg, SendKeys):
         check_leg(trip, leg, protocol, through_mx=through_mx)
     if protocol is Protocol.SENDMAIL:
         return _program(server)
-    host = recipient.rpartition("@")[2].lower() if through_mx else keys.host or ""
-    embedded = host == EMBEDDED
-    if not server.subject.has("host") and not server.subject.has("provider"):
+    embedded = server.in_process
+    host = recipient.rpartition("@")[2].lower() if through_mx else keys.in_process or keys.host or ""
+    if not embedded and not server.subject.has("host") and not server.subject.has("provider"):
         server.subject.add((), "has no host; write `host: mail.example.com`")
     auth = _auth(server, leg, protocol, trip)
     password = None if auth in {Auth.NONE, Auth.OAUTH2} else leg.password or keys.password
@@ -153,7 +169,7 @@ def _endpoint(
         what = f"{port} is for TLS from the first byte; write `security: tls` too, or a URL such as imaps://"
         server.subject.add(("port",), what)
     connections = keys.connections or ConnectionsKeys()
-    plain_name = f"{EMBEDDED}:{protocol}" if embedded else f"{protocol}://{f'[{host}]' if ':' in host else host}:{port}"
+    plain_name = f"{host}:{protocol}" if embedded else f"{protocol}://{f'[{host}]' if ':' in host else host}:{port}"
     return Endpoint(
         name=server.name or plain_name,
         protocol=protocol,
@@ -181,15 +197,16 @@ def _program(server: _Server) -> Endpoint:
     keys, command = server.keys, server.keys.command or DEFAULT_COMMAND
     connections = keys.connections or ConnectionsKeys()
     return Endpoint(
-        name=server.name or Protocol.SENDMAIL,
+        name=server.name or (f"{keys.in_process}:{Protocol.SENDMAIL}" if keys.in_process else Protocol.SENDMAIL),
         protocol=Protocol.SENDMAIL,
-        host=command[0],
+        host=keys.in_process or command[0],
         port=0,
         security=Security.NONE,
         connections_per_host=connections.host or _DEFAULT.connections_per_host,
         connections_per_user=connections.user or _DEFAULT.connections_per_user,
         rate_per_s=keys.rate,
-        command=command,
+        embedded=keys.in_process is not None,
+        command=() if keys.in_process else command,
     )
 
 
@@ -219,7 +236,7 @@ def _auth(server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, trip
             trip.add((way, "auth"), what)
         else:
             server.subject.add(("auth",), what)
-    elif auth in {Auth.NONE, Auth.OAUTH2} or server.keys.host == EMBEDDED:
+    elif auth in {Auth.NONE, Auth.OAUTH2} or server.in_process:
         pass
     elif not trip.has(way, "password") and not server.subject.has("password"):
         trip.add((way,), 'has no password; write `password: "${env:NAME}"` here or under its server')
@@ -229,7 +246,7 @@ def _auth(server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, trip
 def _security(keys: ServerKeys, *, has_secret: bool) -> Security:
     if keys.security is not None:
         return keys.security
-    if has_secret and keys.host != EMBEDDED:
+    if has_secret and not keys.in_process:
         return Security.STARTTLS
     return Security.STARTTLS_IF_AVAILABLE
 

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
-from mailtrip_checks.definitions.places import RESERVED, cut
+from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, cut
 from mailtrip_checks.definitions.schema import FileKeys
-from mailtrip_checks.definitions.tree import Items, Map, Tree, is_file, listed
+from mailtrip_checks.definitions.tree import Items, Map, Text, Tree, is_file, listed
 from mailtrip_checks.definitions.validation import Subject, validated
 from mailtrip_checks.definitions.yaml_file import read_yaml
+from mailtrip_checks.trips import Protocol
 
 SHARED_FILE: Final = "mailtrip.yaml"
 _ADDING_UP: Final = ("tags", "needs", "schedule", "maintenance")
+_KINDS: Final = frozenset[str]({Protocol.SENDMAIL, Protocol.LISTEN})
 _LOOK_ALIKES: Final = ("mailtrip.yml", "mailtrips.yaml")
 
 
@@ -75,9 +77,9 @@ def lay_over(layers: Iterable[Layer], environment: str | None, mistakes: Mistake
         mistakes.add(Mark(plain[-1].path), "environments", what)
     servers, defaults = Map(plain[-1].servers.at), Map(plain[-1].defaults.at)
     for layer in plain:
-        servers, defaults = merged(servers, layer.servers), merged_trip(defaults, layer.defaults)
+        servers, defaults = merged_servers(servers, layer.servers), merged_trip(defaults, layer.defaults)
     for inner in chosen:
-        servers, defaults = merged(servers, _servers(inner)), merged_trip(defaults, _map(inner, "defaults"))
+        servers, defaults = merged_servers(servers, _servers(inner)), merged_trip(defaults, _map(inner, "defaults"))
     return Ground(servers, defaults)
 
 
@@ -88,6 +90,12 @@ def merged(far: Map, near: Map) -> Map:
         old = both.pop(key, None)
         both[key] = merged(old, value) if isinstance(old, Map) and isinstance(value, Map) else value
     return both
+
+
+def merged_servers(far: Map, near: Map) -> Map:
+    """As `merged`, except that a server of another kind (in-process, sendmail, listen, any other) begins anew."""
+    kept = [(name, server) for name, server in far.items() if not _is_another(server, near.get(name))]
+    return merged(Map(far.at, kept), near)
 
 
 def merged_trip(far: Map, near: Map) -> Map:
@@ -103,6 +111,21 @@ def merged_trip(far: Map, near: Map) -> Map:
 def _listed(key: str, tree: Map) -> Tree:
     # One tag that is no list is a mistake, which is told where it stands.
     return tree.get(key) if key == "tags" else listed(tree.get(key))
+
+
+def _is_another(far: Tree, near: Tree) -> bool:
+    kinds = [_kind(server) for server in (far, near) if isinstance(server, Map)]
+    return len(kinds) == 2 and None not in kinds and kinds[0] != kinds[1]
+
+
+def _kind(server: Map) -> str | None:
+    """What kind of server its keys decide for; None where they leave it open."""
+    if server.get("embedded") is not None or server.get("host") == EMBEDDED:
+        return EMBEDDED
+    protocol = server.get("protocol")
+    if isinstance(protocol, Text) and protocol in _KINDS:
+        return protocol
+    return "network" if server.get("host") is not None or server.get("provider") is not None else None
 
 
 def _environment(layer: Layer, name: str) -> Map | None:

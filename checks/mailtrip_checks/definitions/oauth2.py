@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from mailtrip_checks.definitions.places import EMBEDDED
 from mailtrip_checks.definitions.schema import OAuth2Keys, ReceiveKeys, SendKeys, ServerKeys
 from mailtrip_checks.definitions.validation import Subject
 from mailtrip_checks.trips import Auth, FixedToken, OAuth2, TokenEndpoint
@@ -37,7 +36,7 @@ def token_source(
         return _source(leg.oauth2 or OAuth2Keys(), trip, (name, "oauth2"))
     if server.has("oauth2"):
         return _source(server_keys.oauth2 or OAuth2Keys(), server, ("oauth2",))
-    if server_keys.host != EMBEDDED:
+    if not server_keys.in_process:
         trip.add((name,), f"has `auth: oauth2` but no token; {_EXAMPLE}")
     return None
 

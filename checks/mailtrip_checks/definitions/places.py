@@ -12,6 +12,7 @@ from mailtrip_checks.definitions.tree import REFERENCE, Map, Text, Tree
 EMBEDDED: Final = "embedded"
 MX: Final = "mx"
 SENDMAIL: Final = "sendmail"
+_IN_PROCESS: Final = ("smtp", "imap", "pop3", SENDMAIL)
 RESERVED: Final = frozenset({EMBEDDED, MX, SENDMAIL})
 DECIDED_BY_PROVIDER: Final = ("host", "port", "security")
 
@@ -105,8 +106,10 @@ def cut(value: Tree) -> Tree:
 
 def _embedded(place: Text) -> Map:
     protocol = place.partition(":")[2]
-    if ":" in place and protocol not in {"smtp", "imap", "pop3"}:
-        raise ValueError("is no in-process server; write embedded, embedded:smtp, embedded:imap or embedded:pop3")
+    if ":" in place and protocol not in _IN_PROCESS:
+        raise ValueError(
+            f"is no in-process server; write {one_of([EMBEDDED, *(f'{EMBEDDED}:{p}' for p in _IN_PROCESS)])}"
+        )
     keys = ("protocol", Text(protocol, place.at) if protocol else None), ("host", Text(EMBEDDED, place.at))
     return Map(place.at, (*keys, ("port", None), ("security", None)))
 

@@ -2,13 +2,14 @@
 
 from typing import Final
 
+from mailtrip_checks.definitions.hosts import OF_A_HOST
 from mailtrip_checks.definitions.places import MX
 from mailtrip_checks.definitions.schema import SendKeys, ServerKeys
 from mailtrip_checks.definitions.validation import Subject
 from mailtrip_checks.trips import Protocol, Until
 
 _LOGIN: Final = ("auth", "user", "password")
-_OF_A_PROGRAM: Final = ("protocol", "command", "connections", "rate")
+_OF_A_PROGRAM: Final = ("protocol", "command", "connections", "rate", "embedded", *OF_A_HOST)
 DEFAULT_COMMAND: Final = ("/usr/sbin/sendmail", "-i")
 
 
@@ -16,7 +17,7 @@ def check_server(server: Subject, keys: ServerKeys, protocol: Protocol) -> None:
     """Tell of each key of a server that means nothing on its way."""
     if protocol is Protocol.SENDMAIL:
         for key in server.tree:
-            if key not in _OF_A_PROGRAM and server.has(key):
+            if key not in _OF_A_PROGRAM and server.has(key) and not (key == "host" and keys.in_process):
                 server.add((key,), "means nothing to a local mail program; leave it out", at_key=True)
     elif server.has("command"):
         server.add(("command",), "is for the local mail program; write `protocol: sendmail` too, or leave it out")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from mailtrip_checks import trips
 from mailtrip_checks.definitions import scalars, windows
-from mailtrip_checks.definitions.places import as_mapping
+from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, as_mapping
 from mailtrip_checks.definitions.tree import Items, Map, Text, listed
 from mailtrip_checks.schedule import Window
 from mailtrip_checks.secrets import Secret
@@ -63,6 +63,13 @@ def _patterns(value: object) -> tuple[str, ...]:
     if isinstance(value, Items) and not value:
         raise ValueError("is empty; write at least one pattern, or leave it out for the `to` of the trips")
     return tuple(map(scalars.address_pattern, value if isinstance(value, Items) else [value]))
+
+
+def _host_name(value: object) -> str:
+    found = scalars.host(value)
+    if found in RESERVED:
+        raise ValueError("is a reserved name; write another for the host")
+    return found
 
 
 def _limit(value: object) -> object:
@@ -153,6 +160,9 @@ class Keys(BaseModel):
     not_yet: ClassVar[frozenset[str]] = frozenset()
 
 
+Domain: TypeAlias = Annotated[str, PlainValidator(scalars.host)]
+
+
 class ConnectionsKeys(Keys):
     host: Count | None = None
     user: Count | None = None
@@ -171,6 +181,11 @@ class OAuth2Keys(Keys):
 class ServerKeys(Keys):
     provider: Annotated[trips.Provider, PlainValidator(scalars.word(trips.Provider))] | None = None
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
+    embedded: Annotated[str, PlainValidator(_host_name)] | None = None
+    domains: tuple[Domain, ...] | None = None
+    forwards: dict[Address, Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)]] | None = None
+    relays: dict[Domain, Filled] | None = None
+    echoes: dict[Address, Annotated[trips.Echo, PlainValidator(scalars.word(trips.Echo))]] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
     security: Annotated[trips.Security, PlainValidator(scalars.word(trips.Security))] | None = None
@@ -188,6 +203,11 @@ class ServerKeys(Keys):
     dns: Annotated[tuple[str, int], PlainValidator(scalars.resolver)] | None = None
     command: Annotated[tuple[str, ...], PlainValidator(scalars.command)] | None = None
     accept: Annotated[tuple[str, ...], PlainValidator(_patterns)] | None = None
+
+    @property
+    def in_process(self) -> str | None:
+        """The name of the in-process host that it is: `embedded` is the one that is always there."""
+        return self.embedded or (EMBEDDED if self.host == EMBEDDED else None)
 
 
 class AttachmentKeys(Keys):

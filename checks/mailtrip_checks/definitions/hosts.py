@@ -1,0 +1,84 @@
+"""The hosts of their own among the in-process servers, and what each does with mail for its addresses."""
+
+from typing import Final
+
+from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
+from mailtrip_checks.definitions.references import NO_ROW, References
+from mailtrip_checks.definitions.schema import ServerKeys
+from mailtrip_checks.definitions.tree import Map
+from mailtrip_checks.definitions.validation import Subject, validated
+from mailtrip_checks.trips import Host
+
+OF_A_HOST: Final = ("domains", "forwards", "relays", "echoes")
+_MEANINGLESS: Final = ("provider", "host", "port", "dns", "ca", "fingerprint", "verify", "command")
+
+
+class Hosts:
+    """The hosts that a file's `servers` describe, whether or not a trip speaks to them: mail may pass through them."""
+
+    def __init__(self, servers: Map, references: References) -> None:
+        self._servers = servers
+        self._references = references
+        self._found: tuple[Host, ...] | None = None
+
+    def all(self, mistakes: Mistakes) -> tuple[Host, ...]:
+        """In the order of writing; the first call tells their mistakes."""
+        if self._found is None:
+            self._found = self._read(mistakes)
+        return self._found
+
+    def _read(self, mistakes: Mistakes) -> tuple[Host, ...]:
+        described: dict[str, str] = {}
+        found: dict[str, Host] = {}
+        subjects: list[Subject] = []
+        for name, server in self._servers.items():
+            if not isinstance(server, Map) or server.get("embedded") is None:
+                continue
+            # What else it holds, a password for example, needs to be there only if a trip uses the server.
+            part = Map(server.at, [(key, value) for key, value in server.items() if key in ("embedded", *OF_A_HOST)])
+            filled = self._references.fill_map(part, NO_ROW, f"servers.{name}", mistakes)
+            subject = Subject(filled, mistakes, f"servers.{name}")
+            keys = validated(ServerKeys, subject)
+            if keys.embedded is None:
+                continue
+            subjects.append(subject)
+            said = [key for key in OF_A_HOST if subject.has(key)]
+            if said and (other := described.setdefault(keys.embedded, name)) != name:
+                what = f"describes the host `{keys.embedded}`, as `{other}` does already; write all of it there"
+                subject.add((said[0],), what, at_key=True)
+            if said or keys.embedded not in found:
+                found[keys.embedded] = _host(keys.embedded, keys)
+        for subject in subjects:
+            _check_relays(subject, found)
+        return tuple(found.values())
+
+
+def _host(name: str, keys: ServerKeys) -> Host:
+    return Host(
+        name=name,
+        domains=tuple(domain.lower() for domain in keys.domains or ()),
+        forwards=tuple((keys.forwards or {}).items()),
+        relays=tuple((keys.relays or {}).items()),
+        echoes=tuple((keys.echoes or {}).items()),
+    )
+
+
+def _check_relays(subject: Subject, hosts: dict[str, Host]) -> None:
+    relays = subject.tree.get("relays")
+    for domain, to in relays.items() if isinstance(relays, Map) else ():
+        if isinstance(to, str) and to not in hosts:
+            near = did_you_mean(to, hosts) or f"; there is {one_of(hosts)}"
+            subject.add(("relays", domain), f"names no host of the in-process servers{near}")
+
+
+def check_embedded(server: Subject, keys: ServerKeys) -> None:
+    """Tell of each key that means nothing to a host of the in-process servers, or to any other."""
+    if server.has("embedded"):
+        for key in _MEANINGLESS:
+            if server.has(key):
+                server.add((key,), "means nothing to an in-process host; leave it out", at_key=True)
+        return
+    for key in OF_A_HOST:
+        if server.has(key):
+            what = "is for an in-process host; write `embedded: NAME` too, a name for it, or leave this out"
+            server.add((key,), what, at_key=True)
