@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mailtrip_fixtures import MailServers
-from mailtrip_fixtures.servers import PortName
+from mailtrip_fixtures.services import PortName
 from mailtrip_reports.record import Record
 from tests.parity.flight import fly, read
 

@@ -7,7 +7,7 @@ import pytest
 from mailtrip_checks.definitions import DefinitionError
 from mailtrip_checks.trips import Channel
 from mailtrip_fixtures import MailServers
-from mailtrip_fixtures.servers import PortName
+from mailtrip_fixtures.services import PortName
 from tests.parity.conftest import PASSWORD, Desk
 from tests.parity.flight import fly, read
 

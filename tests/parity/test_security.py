@@ -12,7 +12,7 @@ import trustme
 
 from mailtrip_checks.ends import End
 from mailtrip_fixtures import MailServers
-from mailtrip_fixtures.servers import PortName
+from mailtrip_fixtures.services import PortName
 from mailtrip_fixtures.tls import ServerTls
 from mailtrip_reports.record import Record
 from mailtrip_reports.story import failure_text, passed_text
