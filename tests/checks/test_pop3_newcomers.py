@@ -70,9 +70,23 @@ def newcomers(maildrop: Maildrop) -> Newcomers:
     return known
 
 
-def test_a_look_that_finds_nothing_asks_once(newcomers: Newcomers, maildrop: Maildrop) -> None:
+def test_a_look_that_finds_nothing_asks_for_the_size_and_the_last_mail(
+    newcomers: Newcomers, maildrop: Maildrop
+) -> None:
     assert new(newcomers, maildrop) == []
-    assert maildrop.asked == ["STAT"]
+    assert maildrop.asked == ["STAT", "UIDL 50"]
+
+
+def test_a_mail_that_takes_the_place_of_another_of_its_size_is_new(
+    newcomers: Newcomers, maildrop: Maildrop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def same_size() -> tuple[int, int]:
+        return len(maildrop.mails), 1000
+
+    monkeypatch.setattr(maildrop, "stat", same_size)
+    assert new(newcomers, maildrop) == []
+    maildrop.mails[-1:] = ["50"]
+    assert new(newcomers, maildrop) == ["50"]
 
 
 def test_what_is_new_is_asked_for_alone(newcomers: Newcomers, maildrop: Maildrop) -> None:

@@ -30,7 +30,7 @@ class Newcomers:
     async def unseen(self, session: Pop3Session, *, thorough: bool) -> list[tuple[int, str]]:
         """Number and unique id of each mail that was not looked at yet; `thorough` trusts no number of before."""
         self._size_now = await session.stat()
-        if self._size_now == self._size and not thorough:
+        if self._size_now == self._size and not thorough and await self._last_stands(session):
             return []
         self._listing = await self._behind_the_last(session, thorough=thorough)
         return [(number, unique_id) for number, unique_id in self._listing if unique_id not in self._known]
@@ -49,11 +49,15 @@ class Newcomers:
         self._size = self._size_now if whole else None
         self._listing = []
 
-    async def _behind_the_last(self, session: Pop3Session, *, thorough: bool) -> list[tuple[int, str]]:
+    async def _last_stands(self, session: Pop3Session) -> bool:
+        """Whether the last mail known has its number still: one may have gone and another of its size have come."""
         number, unique_id = self._last
-        count = self._size_now[0]
+        return not number or await session.unique_id(number) == unique_id
+
+    async def _behind_the_last(self, session: Pop3Session, *, thorough: bool) -> list[tuple[int, str]]:
+        number, count = self._last[0], self._size_now[0]
         few = number <= count <= number + MOST_ONE_BY_ONE
-        if few and not thorough and (not number or await session.unique_id(number) == unique_id):
+        if few and not thorough and await self._last_stands(session):
             found = [(new, await session.unique_id(new)) for new in range(number + 1, count + 1)]
             if all(unique_id for _, unique_id in found):
                 return found
