@@ -77,13 +77,13 @@ class Journal:
         replies = tuple(self.submission.replies)
         if error and error.reply and not (replies and replies[-1].text == error.reply):
             replies = (*replies, Reply(leg or Leg.SMTP, stage, error.reply))
-        own = [one.started_at_s for one in stages if not one.shared]
+        started_at_s = min((one.started_at_s for one in stages if not one.shared), default=self.started_at_s)
         return Outcome(
             end=end,
             token=self.token,
-            started_at_s=min(own, default=self.started_at_s),
+            started_at_s=started_at_s,
             ended_at_s=self._clock.now(),
-            started_wall_s=self._started_wall_s,
+            started_wall_s=self._started_wall_s + started_at_s - self.started_at_s,
             leg=leg,
             stage=stage,
             what=error.what if error else "",
