@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 REPORTS := build/reports
 PYTESTS := 8.4.* 9.0.*
 
-.PHONY: help demo test check test-pytests test-real-examples dist clean
+.PHONY: help demo test check test-pytests test-real-examples bench dist clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -50,6 +50,9 @@ test-pytests: $(VENV)/.dev ## the plugin's tests on the other pytest versions th
 
 test-real-examples: $(VENV)/.dev ## examples/ against Postfix and Dovecot, which this starts (as root)
 	$(BIN)/python -m tests.realservers run -- $(BIN)/python -m pytest examples --mailtrip-env=real
+
+bench: $(VENV)/.dev ## all benchmarks into docs/performance.md; ONLY="latency arrival" runs some, SMALL=1 tiny ones
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SMALL),--small)
 
 dist: $(VENV)/.dev ## wheel and source distribution in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -1,0 +1,1 @@
+"""What this engine costs, side by side with what people use instead: `make bench`."""

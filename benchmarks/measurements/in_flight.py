@@ -1,0 +1,67 @@
+"""Ten thousand trips that all wait at the same time."""
+
+from functools import partial
+
+from benchmarks.candidates.probe import PROBE
+from benchmarks.ground import Flown, ground
+from benchmarks.harness import Chart, Figure, Measured, Size, Wrong, at_most, interleaved
+from benchmarks.work import Definition
+
+CONNECTIONS = "connections: {host: 100}"
+
+
+def measure(size: Size) -> Measured:
+    """Memory, the longest stall of the loop, and what a trip costs among few and among many."""
+    many, few = size.of(10_000, 40), size.of(1_000, 10)
+    with ground(many, size.of(100, 5)) as here:
+        # All are to be sent before the first arrives.
+        here.served.delay(size.of(60, 1))
+        arguments = (f"--mailtrip-concurrency={many}", "-p", PROBE)
+        fly = {
+            f"{trips} in flight": partial(here.ours, Definition(inbound=CONNECTIONS), *arguments, trips=trips)
+            for trips in (1, few, many)
+        }
+        flights = interleaved(1, fly)
+    one, less, more = (flown for (flown,) in flights.values())
+    at_once = _at_once(more)
+    return Measured(
+        [
+            Figure("trips in flight at once", "", [float(at_once)]),
+            Figure(f"{many} in flight: peak of memory", "MB", [_peak_mb(more)], at_most(250)),
+            Figure(f"{many} in flight: longest stall of the loop", "ms", [_stall_ms(more)], at_most(50)),
+            Figure(
+                f"memory a trip among {many} / among {few}",
+                "×",
+                [(_peak_mb(more) - _peak_mb(one)) / many / ((_peak_mb(less) - _peak_mb(one)) / few)],
+                at_most(1.1),
+            ),
+            Figure(
+                f"CPU a trip among {many} / among {few}",
+                "×",
+                [(more.ran.cpu_s - one.ran.cpu_s) / many / ((less.ran.cpu_s - one.ran.cpu_s) / few)],
+                at_most(1.1),
+            ),
+        ],
+        [Chart("in-flight", "peak of memory", "MB", {name: _peak_mb(flown) for name, (flown,) in flights.items()})],
+    )
+
+
+def _at_once(flown: Flown) -> int:
+    """The most mails that were accepted and not yet delivered."""
+    now = peak = 0
+    for event in flown.events:
+        now += {"accepted": 1, "delivered": -1, "deleted": 0}[event.kind]
+        peak = max(peak, now)
+    return peak
+
+
+def _peak_mb(flown: Flown) -> float:
+    if flown.probed is None:
+        raise Wrong("the probe was not loaded")
+    return flown.probed.peak_mb
+
+
+def _stall_ms(flown: Flown) -> float:
+    if flown.probed is None:
+        raise Wrong("the probe was not loaded")
+    return flown.probed.stall_ms
