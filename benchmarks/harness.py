@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {
     "MAILTRIP_KEY": "the key of the benchmarks",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what happens to be installed beside us costs nobody anything
+    "PYTHONDONTWRITEBYTECODE": "",  # nobody compiles all modules at each start
     "PYTHONHASHSEED": "0",
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
 }
