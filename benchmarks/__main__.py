@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.harness import ROOT, Measured, Size, Wrong, say
+from benchmarks.harness import ROOT, Figure, Measured, Size, Wrong, say
 from benchmarks.measurements import LINES
 from benchmarks.report import environment, into_page, table, write
 
@@ -22,6 +22,7 @@ def main() -> int:
     whole = not arguments.only and not arguments.small
     machine = environment()
     measured: dict[str, Measured] = {}
+    failed = False
     for name in arguments.only or LINES:
         began = time.monotonic()
         say(f"{name} …")
@@ -29,15 +30,16 @@ def main() -> int:
             measured[name] = LINES[name](Size(tiny=arguments.small))
         except Wrong as wrong:
             say(f"{name}: {wrong}")
-            return 1
+            failed = True
+            measured[name] = Measured([Figure("all", "", (), note=f"failed: {str(wrong).splitlines()[0]}")])
         say(f"{name}: {time.monotonic() - began:.0f} s")
     machine |= {"load at the end": environment()["load"]}
-    default = ROOT / "docs" / "performance" if whole else ROOT / "build" / "benchmarks"
+    default = ROOT / "docs" / "performance" if whole and not failed else ROOT / "build" / "benchmarks"
     write(arguments.into or default, measured, machine)
-    if whole and arguments.into is None:
+    if whole and arguments.into is None and not failed:
         into_page(ROOT / "docs" / "performance.md", measured, machine)
     print(table(measured, machine))
-    return 0
+    return int(failed)
 
 
 if __name__ == "__main__":
