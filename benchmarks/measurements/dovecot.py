@@ -21,6 +21,7 @@ from benchmarks.harness import (
     ratios,
     run,
 )
+from benchmarks.measurements.old_mail import find_ms
 from benchmarks.truth import seen
 from benchmarks.work import Definition, Work
 from mailtrip_reports.record import Record
@@ -78,8 +79,7 @@ def _late_ms(servers: RealServers, account: Account, trips: int) -> float:
 
 
 def _look_ms(servers: RealServers, account: Account, trips: int) -> float:
-    records = _fly(servers, account, trips, "interval: 100ms")
-    return 1000 * median(stage.length_s for record in records for stage in record.stages if stage.name == "find")
+    return find_ms(_fly(servers, account, trips, "interval: 100ms"))
 
 
 def _fly(servers: RealServers, account: Account, trips: int, receive: str) -> Sequence[Record]:
