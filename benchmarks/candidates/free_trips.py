@@ -15,4 +15,4 @@ async def _arrive(trip: Trip, world: World, journal: Journal, **_: Any) -> Outco
     return journal.outcome(End.DELIVERED)
 
 
-pytest.MonkeyPatch().setattr("mailtrip_checks.engine.run_trip", _arrive)
+pytest.MonkeyPatch().setattr("mailtrip_checks.series.run_trip", _arrive)

@@ -34,16 +34,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("mailtrip"):
         return
     # Patched, because there is no other way to a loop that the plugin keeps to itself.
-    from mailtrip_checks import engine
+    from mailtrip_checks import series
 
-    run_trip: Callable[..., Awaitable[object]] = vars(engine)["run_trip"]  # perhaps another's patch already
+    run_trip: Callable[..., Awaitable[object]] = vars(series)["run_trip"]  # perhaps another's patch already
 
     async def watched(*args: object, **kw: object) -> object:
         if not _heart:
             _heart.add(asyncio.create_task(_beat(), name="the benchmark's heartbeat"))
         return await run_trip(*args, **kw)
 
-    pytest.MonkeyPatch().setattr(engine, "run_trip", watched)
+    pytest.MonkeyPatch().setattr(series, "run_trip", watched)
 
 
 def pytest_unconfigure() -> None:
