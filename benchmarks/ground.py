@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.candidates.probe import PROBE, Probed, read_probe
+from benchmarks.candidates.probe import Probed, read_probe
 from benchmarks.harness import NO_TESTS, Ran, Wrong, folder, module_command, pytest_command, run
 from benchmarks.servers import Event, Served, servers
 from benchmarks.work import PASSWORD, WORK_FILE, Definition, Work, mailboxes
 from mailtrip_reports.record import Record, from_json
 
 NAIVE = ("-p", "benchmarks.candidates.naive", WORK_FILE)
-PROBED = ("-p", PROBE)
 EMPTY = ("-p", "benchmarks.candidates.empty", WORK_FILE)
 OURS = ("-p", "mailtrip")
 JSON_LINES = "records.jsonl"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-PROBE = __name__ if __name__ != "__main__" else "benchmarks.candidates.probe"
+PROBE = __name__
 _FILE = "probe.json"
 _BEAT_S = 0.005
 
