@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.managers import BaseManager
-from typing import cast
+from typing import ClassVar, cast
+
+import pytest
 
 from mailtrip_fixtures.ledger import Kind
-from mailtrip_fixtures.servers import MailServers, PortName, Ports
+from mailtrip_fixtures.servers import MailServers
+from mailtrip_fixtures.services import PortName, Ports, Services
 
 _TOKEN = re.compile(rb"^X-(?:Mailtrip|Bench|Mailcheck-Token): ([^;\r\n]+)", re.M | re.I)
 _HEAD_BYTES = 4096
@@ -41,10 +44,10 @@ class Count:
     peak: int = 0
 
 
-class _CountingServers(MailServers):
-    """MailServers that count their connections. Only their loop's thread writes the counts."""
+class _CountingServices(Services):
+    """What listens, with a count of its connections, which only the servers' thread writes."""
 
-    counts: defaultdict[str, Count]
+    counts: ClassVar[defaultdict[str, Count]] = defaultdict(Count)
 
     def _smtp(self, port: PortName, starttls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         return self._counted(port, super()._smtp(port, starttls))
@@ -79,9 +82,10 @@ class Served:
     """The servers as a benchmark steers them: called from its process, run in theirs."""
 
     def __init__(self, imap_without: Collection[str]) -> None:
-        self._servers = _CountingServers(imap_without=imap_without)
-        self._servers.counts = defaultdict(Count)
-        self._servers.start()
+        # Patched, because MailServers makes them itself; it is alone in its process.
+        pytest.MonkeyPatch().setattr("mailtrip_fixtures.servers.Services", _CountingServices)
+        self._counts = _CountingServices.counts
+        self._servers = MailServers(imap_without=imap_without).start()
 
     def ports(self) -> Ports:
         """Where they listen, on 127.0.0.1."""
@@ -115,9 +119,9 @@ class Served:
 
     def connections(self) -> dict[str, Count]:
         """By port, counted anew from here on."""
-        counted = dict(self._servers.counts)
+        counted = dict(self._counts)
         for port, count in counted.items():
-            self._servers.counts[port] = Count(now=count.now, peak=count.now)
+            self._counts[port] = Count(now=count.now, peak=count.now)
         return counted
 
 
