@@ -47,7 +47,7 @@ def test_every_error_of_a_trip_is_an_end_of_its_own() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TripError)]
     # For a person it is a login that failed, or a refusal; for the gates it is another thing.
     ends = [kind.end for kind in kinds if kind not in (errors.TripError, errors.TokenFailed, errors.Busy)]
-    assert sorted(ends) == sorted(set(End) - GOOD - {End.LATE, End.SKIPPED})
+    assert sorted(ends) == sorted(set(End) - GOOD - {End.LATE})
 
 
 def test_errors_are_those_of_python_too() -> None:
