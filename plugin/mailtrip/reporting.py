@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from mailtrip_reports.record import Record
 
 
+def tells_passed(config: pytest.Config) -> bool:
+    """Whether this run shows or keeps the transcripts of trips that pass; they cost more than all else of a report."""
+    option = config.option
+    kept = getattr(option, "htmlpath", None) or option.mailtrip_jsonl or option.mailtrip_keep_results
+    return bool(kept or set(option.reportchars) & {"A", "P"})
+
+
 class Reporting:
     """Registered once a run. A record travels on its report, so that it also comes home from a worker."""
 

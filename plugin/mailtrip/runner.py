@@ -14,6 +14,7 @@ from mailtrip import results
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.live import LiveLine
 from mailtrip.needs import needs_of
+from mailtrip.reporting import tells_passed
 from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
 from mailtrip.trip_file import TripItem
 from mailtrip_checks.ends import End
@@ -42,6 +43,7 @@ class Runner:
         self._told: Mapping[str, str] | None = getattr(request.config, "workerinput", None)
         self._masker = Masker()
         self._live = LiveLine(request.config)
+        self._tells_passed = tells_passed(request.config)
         self._engine: Engine | None = None
         self._key_is_new = False
         self._results: dict[TripItem, futures.Future[Outcome]] = {}
@@ -78,7 +80,14 @@ class Runner:
                 masker=self._masker,
             )
         judgement = verdict(outcome, item.trip.expect)
-        return record_of(item.trip, outcome, judgement, node_id=item.nodeid, masker=self._masker)
+        return record_of(
+            item.trip,
+            outcome,
+            judgement,
+            node_id=item.nodeid,
+            masker=self._masker,
+            with_transcript=self._tells_passed or not judgement.passed or bool(judgement.warnings),
+        )
 
     def _unmet(self, item: TripItem) -> str:
         """Which of its needs keeps it from starting, as their items ended; "" where none does."""

@@ -97,9 +97,10 @@ class TripItem(pytest.Function):
         self.user_properties[:] = others + properties(record)
         if record.end is End.SKIPPED:
             pytest.skip(record.what)
-        if record.passed:  # what failed tells its story anyway
+        if record.passed and record.transcript:  # what failed tells its story anyway
             self.add_report_section("call", STORY_SECTION, passed_text(record))
-        self.add_report_section("call", TRANSCRIPT_SECTION, transcript_text(record))
+        if record.transcript:
+            self.add_report_section("call", TRANSCRIPT_SECTION, transcript_text(record))
         for warning in record.warnings:
             self.warn(MailtripWarning(f"{self.name}: {warning}"))
         if not record.passed:

@@ -153,7 +153,9 @@ def record_unrun(trip: Trip, end: End, why: str, *, node_id: str, at_wall_s: flo
     )
 
 
-def record_of(trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: str, masker: Masker) -> Record:
+def record_of(
+    trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: str, masker: Masker, with_transcript: bool = True
+) -> Record:
     """What there is to tell of a trip that ran. Everything passes the masker once more, whoever masked it before."""
     clean = _cleaner(masker)
     start_s = outcome.started_at_s
@@ -184,7 +186,7 @@ def record_of(trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: st
         replies=tuple(Reply(reply.leg, clean(reply.command), clean(reply.text)) for reply in outcome.replies),
         token=clean(outcome.token),
         left_behind=_each(clean, outcome.left_behind),
-        transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript),
+        transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript) if with_transcript else (),
     )
 
 
