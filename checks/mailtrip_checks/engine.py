@@ -28,6 +28,8 @@ from mailtrip_checks.world import Embedded, World
 STOP_MARGIN_S = 5.0
 LEAVE_WITHIN_S = 1.0
 RATE_OVER_S = 5.0
+# The first steps of thousands of trips in one turn of the loop would stall those that already fly.
+LAUNCHED_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +170,24 @@ class Engine:
             for trip in placed:
                 if trip.send and trip.receive:
                     world.mailboxes.plan([trip.receive] * trip.times)
-            for start in starts(placed):
-                run = runs[start.index]
+            begun = starts(placed)
+            turns = [asyncio.Event() for _ in begun[::LAUNCHED_AT_ONCE]]
+            for place, start in enumerate(begun):
+                run, turn = runs[start.index], turns[place // LAUNCHED_AT_ONCE]
                 run.needs = [by_key[need] for need in run.trip.needs if need in by_key]
-                run.task = asyncio.create_task(self._fly(run, world, start.after_s), name=run.trip.id)
+                run.task = asyncio.create_task(self._fly(run, world, turn, start.after_s), name=run.trip.id)
                 run.task.add_done_callback(partial(self._landed, run))
                 if run.stopped:  # before it began
                     run.task.cancel()
+            for turn in turns:
+                turn.set()
+                await asyncio.sleep(0)
         except Exception as error:
             for run in runs:
                 run.result.set_exception(error)
 
-    async def _fly(self, run: _Run, world: World, after_s: float) -> Outcome:
+    async def _fly(self, run: _Run, world: World, turn: asyncio.Event, after_s: float) -> Outcome:
+        await turn.wait()
         if after_s:
             await self.clock.sleep(after_s)
         run.series = Series(run.trip, self.clock)
