@@ -50,9 +50,13 @@ class TripFile(pytest.Module):
             raise self.CollectError(str(error)) from None
         if self.config.option.mailtrip_sensor_tags:
             trips = tuple(map(with_sensor_tags, trips))
+        wants = None
         for trip in trips:
             # pytest's from_parent takes whatever the class takes.
-            yield TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip)  # pyright: ignore[reportUnknownMemberType]
+            item = TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip, fixtureinfo=wants)  # pyright: ignore[reportUnknownMemberType]
+            # All trips of a file want the same fixtures; pytest would look for them anew at each.
+            wants = item._fixtureinfo  # pyright: ignore[reportPrivateUsage]
+            yield item
 
 
 def _call(_mailtrip_runner: Runner) -> NoReturn:
