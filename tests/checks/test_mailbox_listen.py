@@ -26,17 +26,12 @@ from mailtrip_checks.trips import Channel, Endpoint, Match, Protocol, Receive, S
 from mailtrip_checks.world import World
 from tests.checks.manual_clock import ManualClock
 from tests.checks.trip_bench import BOUND_S, FAR, KEY, PAST, of_a_run, strangers, through_time, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio
 HERE = "127.0.0.1"
 TO = "probe@collector.test"
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.create_server((HERE, 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def at(port: int, *accept: str) -> Endpoint:

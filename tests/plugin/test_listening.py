@@ -11,13 +11,12 @@ import pytest
 import mailtrip_checks.mailbox.listen_smtp  # noqa: F401
 from mailtrip_reports.record import Record, from_json
 from tests.plugin.conftest import ALONE, Project
+from tests.ports import free_port
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        number: int = taken.getsockname()[1]
-        return number
+    return free_port()
 
 
 def trip(name: str, port: int, *, more: str = "", to: str = "probe@collector.test") -> str:
