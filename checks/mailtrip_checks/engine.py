@@ -134,21 +134,27 @@ class Engine:
         queued, name = len(runs) - len(flying) - resting, longest.trip.id if longest else ""
         return Status(queued, len(flying), arrived, rate_per_s, name, now - since_s, resting)
 
-    def stop(self) -> tuple[Outcome, ...]:
+    @property
+    def mails_out(self) -> int:
+        """How many trips have sent a mail, perhaps, and are not done with it."""
+        flying = [journal for run in list(self._runs.values()) if (journal := run.journal) is not None]
+        return sum(journal.submission.phase is not Phase.NOT_SENT for journal in flying)
+
+    def stop(self, *, in_haste: bool = False) -> tuple[Outcome, ...]:
         """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.
 
-        A second call does nothing.
+        A second call does nothing. Where the first was interrupted (Ctrl-C), one `in_haste` gives up the clean-up.
         """
         if self._loop.is_closed():
             return ()
         unfinished = [run for run in self._runs.values() if not run.result.done()]
-        stopping = asyncio.run_coroutine_threadsafe(self._stop(unfinished), self._loop)
-        try:
-            with suppress(TimeoutError):  # what is known by then is told all the same
-                stopping.result(self._grace_s + STOP_MARGIN_S)
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(STOP_MARGIN_S)
+        stopping = asyncio.run_coroutine_threadsafe(
+            _end_all_others() if in_haste else self._stop(unfinished), self._loop
+        )
+        with suppress(TimeoutError):  # what is known by then is told all the same
+            stopping.result(self._grace_s + STOP_MARGIN_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_MARGIN_S)
         for run in unfinished:
             self._give_up(run)
         if not self._thread.is_alive():

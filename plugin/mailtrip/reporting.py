@@ -105,6 +105,11 @@ class Reporting:
             except UnwritableReport as error:
                 pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
+    def write_line(self, record: Record) -> None:
+        """One JSON line, where they are wanted; raises UnwritableReport."""
+        if self._lines is not None:
+            self._lines.write(record)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
         record = self._record_on(report)
@@ -121,6 +126,8 @@ class Reporting:
         left = config.stash.get(LEFT_BEHIND, None)
         if left and not self._is_worker:
             writer = config.get_terminal_writer()
+            if writer.width_of_current_line:
+                writer.line()
             writer.sep("=", "mails that stay")
             for mail in left:
                 writer.line(mail)

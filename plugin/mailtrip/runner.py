@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent import futures
+from contextlib import suppress
 
 import pytest
 
@@ -14,7 +15,7 @@ from mailtrip import results
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.live import LiveLine
 from mailtrip.needs import needs_of
-from mailtrip.reporting import tells_passed
+from mailtrip.reporting import Reporting, tells_passed
 from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
 from mailtrip.trip_file import TripItem
 from mailtrip_checks.ends import End
@@ -47,7 +48,7 @@ class Runner:
         self._engine: Engine | None = None
         self._key_is_new = False
         self._results: dict[TripItem, futures.Future[Outcome]] = {}
-        self._cancelled: list[futures.Future[Outcome]] = []
+        self._cancelled: dict[TripItem, futures.Future[Outcome]] = {}
         # Asked for here, so that pytest tears the servers down after us.
         embedded = any(_is_embedded(item) for item in self._items)
         self._embedded = EmbeddedServers(request.getfixturevalue("mail_servers")) if embedded else None
@@ -109,7 +110,7 @@ class Runner:
                     self._live.update()
         except BaseException:
             engine.cancel(result)
-            self._cancelled.append(result)
+            self._cancelled[item] = result
             raise
         return result.result()
 
@@ -151,14 +152,21 @@ class Runner:
         """End what still runs, and leave what could not be deleted for the end of the report."""
         if self._engine is None:
             return
-        self._engine.stop()
+        try:
+            self._say_what_is_cleaned_up(self._engine.mails_out)
+            self._engine.stop()
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            # The second one, mostly: pytest is about to end, and what stays must be told.
+            self._engine.stop(in_haste=True)
+            if self._session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                self._session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self._embedded is not None:
             self._embedded.stop()
         # Also of trips that had ended before their item's turn came, which under -x it never does.
-        untold = [
-            one.result() for one in (*self._cancelled, *self._results.values()) if one.done() and not one.exception()
-        ]
-        left = [mail for outcome in untold for mail in outcome.left_behind]
+        ended = {**self._results, **self._cancelled}.items()
+        untold = {item: one.result() for item, one in ended if one.done() and not one.exception()}
+        self._write_down(untold)
+        left = [mail for outcome in untold.values() for mail in outcome.left_behind]
         if left and self._key_is_new:
             left.append(f"this run made the key that proves them ours; where it does not last, set {KEY_VARIABLE}")
         told = list(dict.fromkeys(self._masker.mask(mail) for mail in left))
@@ -169,6 +177,24 @@ class Runner:
             if told and self._session.exitstatus == pytest.ExitCode.INTERRUPTED:
                 # The controller that interrupted us listens no more, but standard error is still the user's.
                 sys.__stderr__.write("\n".join(["mails that stay", *told, ""]))  # type: ignore[union-attr]
+
+    def _say_what_is_cleaned_up(self, mails: int) -> None:
+        reporter: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+        if mails and reporter is not None and self._told is None:
+            grace_s: float = self._config.option.mailtrip_grace
+            reporter.ensure_newline()
+            reporter.write_line(f"mailtrip: cleaning up {mails} mails on their way, within {grace_s:g} s")
+            reporter.flush()
+
+    def _write_down(self, untold: Mapping[TripItem, Outcome]) -> None:
+        """Trips whose items never had their turn are in no report of pytest's, but in the files that are ours."""
+        reporting: Reporting | None = self._config.pluginmanager.get_plugin("mailtrip-reporting")
+        for item, outcome in untold.items():
+            record = self._judged(item, outcome, "")
+            with suppress(UnwritableReport):  # who could not be written before is told of already
+                results.keep(self._config, record, self._masker, outcome)
+                if reporting is not None:
+                    reporting.write_line(record)
 
 
 def _is_embedded(item: TripItem) -> bool:

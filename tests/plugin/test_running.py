@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from mailtrip_fixtures.servers import MailServers
+from mailtrip_reports.record import from_json
 from tests.plugin.conftest import ALONE, Project
 
 LATE = "trips: {late: {send: {via: out, from: a@example.org, to: u0@example.test}, receive: {at: in}, expect: %s}}\n"
@@ -145,12 +146,13 @@ def test_after_the_first_failure_the_rest_is_cancelled_and_cleaned_up(project: P
 
 
 def started(project: Project, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return subprocess.Popen(  # where the suite runs in the background of a script, SIGINT is ignored by what it starts
         [sys.executable, "-m", "pytest", *ALONE, *args],
         cwd=project.pytester.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -166,6 +168,41 @@ def test_a_signal_stops_the_run_and_what_was_sent_is_deleted(
         output = process.communicate(timeout=30)[0]
     assert process.returncode == code, output
     assert project.mails() == (8, 8), output
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, 143)])
+def test_a_second_signal_gives_up_the_clean_up_and_names_what_stays(
+    project: Project, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    project.servers.delivery_delay_s = 60
+    project.trips(2)
+    monkeypatch.setenv("PYTHONUNBUFFERED", "yes")
+    with started(project, "--mailtrip-grace=30", "--mailtrip-jsonl=out.jsonl") as process:
+        assert process.stdout
+        project.servers.ledger.wait_for("accepted", 2, timeout_s=30)
+        process.send_signal(number)
+        said: list[str] = []
+        while "cleaning up 2 mails on their way, within 30 s" not in (line := process.stdout.readline()):
+            assert line, said
+            said.append(line)
+        process.send_signal(number)
+        output = process.communicate(timeout=20)[0]
+    assert process.returncode == code, output
+    assert output.count("mails that stay") == 1
+    assert "Traceback" not in output
+    assert "Task was destroyed" not in output
+    records = [from_json(line) for line in (project.pytester.path / "out.jsonl").read_text().splitlines()]
+    assert [record.end for record in records] == ["cancelled"] * 2
+    assert all(record.left_behind for record in records)
+
+
+def test_a_trip_that_ended_before_its_turn_came_is_written_down(project: Project) -> None:
+    way = "send: {via: out, from: a@example.org, to: %s}, receive: {at: in, user: u0@example.test}"
+    lost = f"lost: {{{way % 'blackhole@example.test'}, timeout: 1s}}"
+    project.write("a.trip.yaml", f"trips: {{{lost}, done: {{{way % 'u0@example.test'}}}}}")
+    project.here("-x", "--mailtrip-jsonl=out.jsonl")
+    records = [from_json(line) for line in (project.pytester.path / "out.jsonl").read_text().splitlines()]
+    assert {record.name: record.end.value for record in records} == {"lost": "lost", "done": "delivered"}
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
