@@ -116,9 +116,9 @@ class _Orderly:
         """Called by xdist, on the thread that reads what the worker writes."""
         name, about = event
         if name == "internal_error":  # an end follows
-            self._broken = _in_short(about["formatted_error"])
+            self._broken = in_short(about["formatted_error"])
         elif name == "errordown":
-            self._end(self._broken or _in_short(about["error"]))
+            self._end(self._broken or in_short(about["error"]))
         else:
             if name == "workerfinished" and self._broken:
                 self._node.workeroutput[WHY_LOST] = self._broken
@@ -142,7 +142,7 @@ def _last_failed(config: pytest.Config) -> list[str] | None:
     return [nodeid for nodeid in remembered if is_trip(nodeid)] or None
 
 
-def _in_short(error: object) -> str:
+def in_short(error: object) -> str:
     """The end of a traceback says what it is about."""
     lines = str(error).strip().splitlines()
     if not lines or lines[-1] == "Not properly terminated":  # so xdist calls it

@@ -5,6 +5,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from mailtrip.each import in_short
+from mailtrip.flights import Flights
 from mailtrip.locations import located, unlocated
 from tests.plugin.conftest import ALONE, Project
 
@@ -190,6 +192,61 @@ def test_a_location_that_is_lost_before_it_collects_fails_what_the_others_have(p
     told = "location berlin was lost: *No module named 'colours'"
     result.stdout.fnmatch_lines([told, "FAILED many.trip.yaml::t00[[]berlin] - location berlin was lost: *"])
     assert project.mails() == (2, 2)
+
+
+def test_a_location_that_ends_early_fails_what_it_left_undone(project: Project) -> None:
+    project.trips(2)
+    project.pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_runtest_setup(item):
+            if item.name == "t01[berlin]":
+                pytest.exit("enough", returncode=7)
+        """
+    )
+    result = project.run(*TWO)
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["location berlin was lost: it ended early, with exit status 7"])
+
+
+def test_what_cannot_be_read_here_is_lost_without_a_record(project: Project) -> None:
+    project.write(
+        "there.trip.yaml",
+        "trips:\n  t02: {send: {via: out, from: '${env:ONLY_THERE}', to: u0@example.test}, receive: {at: in}}\n",
+    )
+    project.pytester.makepyfile(test_python="def test_it():\n    pass\n")
+    project.pytester.makeconftest(LOST_BERLIN)
+    there = "popen//id=berlin//env:ONLY_THERE=a@example.org"
+    result = project.run(
+        "--dist=each", "--tx", there, "test_python.py", "there.trip.yaml", "--mailtrip-jsonl=out.jsonl"
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    assert not (project.pytester.path / "out.jsonl").exists()
+
+
+def test_what_a_worker_told_of_its_mails_says_what_is_in_flight_and_what_no_report_tells() -> None:
+    flights = Flights(channel=None)  # type: ignore[arg-type]  # nothing is told to this worker
+    for told in (("a", "the mail A"), ("b", "the mail B"), ("c", "the mail C"), ("b", None), ("c", None), ("d", None)):
+        flights.hear(told)
+    flights.reported.add("c")
+    assert flights.in_flight() == {"a": "the mail A"}
+    assert flights.untold() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ("Not properly terminated", "its process was ended, or the connection to it"),
+        ("", "its process was ended, or the connection to it"),
+        (
+            "Traceback:\n  File …\nModuleNotFoundError: No module named 'x'\n",
+            "ModuleNotFoundError: No module named 'x'",
+        ),
+    ],
+)
+def test_a_loss_is_told_in_a_line(error: str, why: str) -> None:
+    assert in_short(error) == why
 
 
 def test_a_run_of_which_no_location_is_left_fails(project: Project) -> None:
