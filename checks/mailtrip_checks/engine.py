@@ -6,7 +6,7 @@ The rest of the program is not asynchronous: it submits trips, waits for each by
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +53,7 @@ class Status:
 class _Run:
     trip: Trip
     result: Future[Outcome]
+    on_send: Callable[[str], None] | None = None
     series: Series | None = None
     task: asyncio.Task[Outcome] | None = None
     stopped: bool = False
@@ -101,15 +102,19 @@ class Engine:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def submit(self, trips: Sequence[Trip]) -> list[Future[Outcome]]:
+    def submit(
+        self, trips: Sequence[Trip], *, on_send: Callable[[int, str], None] | None = None
+    ) -> list[Future[Outcome]]:
         """Start these trips, the most urgent first; a future each, in the order given.
 
         One that needs others of these starts once they have passed. Where one of them does not, or where its windows
         do not allow it when it would start, it ends skipped.
 
+        `on_send` is called on the engine's thread before a mail is sent: with its trip's index, and where it will lie.
+
         A future never raises for what a server did; where it raises, the error is ours.
         """
-        runs = [_Run(trip, Future()) for trip in trips]
+        runs = [_Run(trip, Future(), partial(on_send, index) if on_send else None) for index, trip in enumerate(trips)]
         self._runs |= {run.result: run for run in runs}
         asyncio.run_coroutine_threadsafe(self._launch(runs), self._loop)
         return [run.result for run in runs]
@@ -196,7 +201,7 @@ class Engine:
         await turn.wait()
         if after_s:
             await self.clock.sleep(after_s)
-        run.series = Series(run.trip, self.clock)
+        run.series = Series(run.trip, self.clock, run.on_send)
         # Each has its task: those of one launch are all made before the first of them runs.
         if why := await unmet(run.trip, ((need.trip, need.task) for need in run.needs if need.task)):
             return run.series.skipped(world, why)

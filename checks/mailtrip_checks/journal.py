@@ -1,5 +1,7 @@
 """What a trip notes on its way, and the outcome that becomes of it."""
 
+from collections.abc import Callable
+
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.errors import TripError
@@ -14,10 +16,14 @@ from mailtrip_checks.wire.transcript import Stages
 
 
 class Journal:
-    """The evidence of one trip, complete at every moment, so that also a cancelled trip can be told."""
+    """The evidence of one trip, complete at every moment, so that also a cancelled trip can be told.
 
-    def __init__(self, trip: Trip, clock: Clock) -> None:
+    `on_send` is called with the place of the mail before it is sent.
+    """
+
+    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None) -> None:
         self.trip = trip
+        self._on_send = on_send
         self.token = new_token()
         self.submission = Submission()
         leg = Leg.SMTP if trip.send else Leg.MAILBOX
@@ -44,15 +50,23 @@ class Journal:
         """The mail was waited for until now, and no longer."""
         self._gave_up_at_s = self._clock.now()
 
+    def sends(self) -> None:
+        """The mail is about to be sent."""
+        if self._on_send:
+            self._on_send(self._mail())
+
     def stays(self, why: str) -> None:
         """Name the mail of this trip as one that stays, or may still come."""
+        self.left_behind.append(f"{self._mail()}: {why}")
+
+    def _mail(self) -> str:
         receive = self.trip.receive
         where = "in the recipient's mailbox"
         if receive and receive.at.protocol is Protocol.LISTEN:
             where = f"on its way to {receive.at.name}"
         elif receive:
             where = f"in {receive.mailbox} of {receive.at.user} at {receive.at.host}"
-        self.left_behind.append(f"the mail {{{self.token}}} {where}: {why}")
+        return f"the mail {{{self.token}}} {where}"
 
     def stages(self) -> tuple[Stage, ...]:
         """All stages in the order in which they began; transit lasts until the mail was seen, or given up."""

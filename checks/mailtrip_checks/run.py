@@ -92,6 +92,7 @@ async def _submit_once(trip: Trip, send: Send, world: World, journal: Journal, g
 async def _dialogue(send: Send, sender: Sender, world: World, journal: Journal, grace_s: float) -> None:
     """MAIL to the final 250. Once the message is on its way, a stop of the run waits for the answer, within bounds."""
     spent_s = sum(stage.length_s for stage in journal.dialogue.opening if not stage.shared)
+    journal.sends()
     dialogue = asyncio.ensure_future(
         sender.submit(
             send.sender, send.recipients, journal.mail_sent, send.until, journal.dialogue.stages, journal.submission

@@ -1,6 +1,7 @@
 """All runs of one trip as one item: tried again after a failure (`recheck`), run again and again (`repeat`)."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mailtrip_checks.clock import Clock
@@ -31,8 +32,9 @@ class Series:
     Of all tries a line is kept, in full only the worst run and the last one.
     """
 
-    def __init__(self, trip: Trip, clock: Clock) -> None:
+    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None) -> None:
         self.trip = trip
+        self._on_send = on_send
         self.journal: Journal | None = None
         self.arrived = 0
         self._clock = clock
@@ -96,7 +98,7 @@ class Series:
             attempt += 1
             if attempt > 1 and self.trip.send and self.trip.receive:
                 world.mailboxes.plan([self.trip.receive])
-            self.journal = Journal(self.trip, self._clock)
+            self.journal = Journal(self.trip, self._clock, self._on_send)
             outcome = await run_trip(self.trip, world, self.journal, grace_s=grace_s)
             self.journal = None
             judgement = judge(outcome, self.trip.expect)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtrip import bound_line, needs, results, signals
+from mailtrip import bound_line, flights, locations, needs, results, signals
 from mailtrip.stash import BROKEN_FILES, SUFFIXES
 
 if TYPE_CHECKING:
@@ -80,9 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Reporting(config), "mailtrip-reporting")
     config.pluginmanager.register(needs, "mailtrip-needs")
     if config.pluginmanager.hasplugin("xdist"):
-        from mailtrip import xdist
+        from mailtrip import each, xdist
 
         config.pluginmanager.register(xdist, "mailtrip-xdist")
+        config.pluginmanager.register(each, "mailtrip-each")
+    if hasattr(config, "workerinput"):
+        flights.listen(config)
+        config.pluginmanager.register(locations, "mailtrip-locations")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

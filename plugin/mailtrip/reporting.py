@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailtrip import results
-from mailtrip.stash import LEFT_BEHIND, SUFFIXES
+from mailtrip.locations import location_of
+from mailtrip.stash import LEFT_BEHIND, SENT_TWICE, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -59,7 +60,13 @@ class Reporting:
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
             masker = Masker(item.trip.secrets)
             record = record_unrun(
-                item.trip, End.SKIPPED, why, node_id=item.nodeid, at_wall_s=time.time(), masker=masker
+                item.trip,
+                End.SKIPPED,
+                why,
+                node_id=item.nodeid,
+                location=location_of(self._config),
+                at_wall_s=time.time(),
+                masker=masker,
             )
             item.record = record
             self._attach(report, record)
@@ -123,20 +130,22 @@ class Reporting:
         """Also after a SIGTERM, where pytest writes no summary."""
         if self._lines is not None:
             self._lines.close()
-        left = config.stash.get(LEFT_BEHIND, None)
-        if left and not self._is_worker:
-            writer = config.get_terminal_writer()
-            if writer.width_of_current_line:
-                writer.line()
-            writer.sep("=", "mails that stay")
-            for mail in left:
-                writer.line(mail)
+        if self._is_worker:
+            return
+        writer = config.get_terminal_writer()
+        for title, key in (("mails that stay", LEFT_BEHIND), ("trips that may have been sent twice", SENT_TWICE)):
+            if told := config.stash.get(key, None):
+                if writer.width_of_current_line:
+                    writer.line()
+                writer.sep("=", title)
+                for line in told:
+                    writer.line(line)
 
     # pytest-html. The header is made before anything is collected, and every row must fit it.
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        self._has_columns = _names_trips(self._config)
+        self._has_columns = names_trips(self._config)
         if self._has_columns:
             from mailtrip_reports.html import header_cells
 
@@ -159,7 +168,7 @@ def _json_lines(config: pytest.Config) -> JsonLines | None:
     return JsonLines(config.invocation_params.dir / path)
 
 
-def _names_trips(config: pytest.Config) -> bool:
+def names_trips(config: pytest.Config) -> bool:
     """Whether a trip file lies where this run looks."""
     places = (Path(config.invocation_params.dir, arg.partition("::")[0]) for arg in config.args)
     return any(

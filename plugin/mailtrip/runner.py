@@ -13,10 +13,12 @@ import pytest
 
 from mailtrip import results
 from mailtrip.embedded import EmbeddedServers
+from mailtrip.flights import Teller, done_elsewhere
 from mailtrip.live import LiveLine
+from mailtrip.locations import location_of
 from mailtrip.needs import needs_of
 from mailtrip.reporting import Reporting, tells_passed
-from mailtrip.stash import LEFT_BEHIND, WORKER_HAS_ALL, WORKER_KEY, WORKER_LEFT_BEHIND
+from mailtrip.stash import LEFT_BEHIND, WORKER_KEY, WORKER_LEFT_BEHIND
 from mailtrip.trip_file import TripItem
 from mailtrip_checks.ends import End
 from mailtrip_checks.engine import Engine
@@ -38,8 +40,13 @@ class Runner:
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
         self._session: pytest.Session = request.session
-        self._items = [item for item in self._session.items if isinstance(item, TripItem)]
-        self._needs = needs_of(self._items)
+        done = done_elsewhere(request.config)
+        trips = [item for item in self._session.items if isinstance(item, TripItem)]
+        self._items = [item for item in trips if item.nodeid not in done]
+        self._needs = {
+            item: [need for need in needs if need.nodeid not in done] for item, needs in needs_of(trips).items()
+        }
+        self._teller = Teller(request.config)
         # None at all outside a worker of pytest-xdist.
         self._told: Mapping[str, str] | None = getattr(request.config, "workerinput", None)
         self._masker = Masker()
@@ -77,6 +84,7 @@ class Runner:
                 End.SKIPPED,
                 outcome.what if outcome else unmet,
                 node_id=item.nodeid,
+                location=location_of(self._config),
                 at_wall_s=outcome.started_wall_s if outcome else time.time(),
                 masker=self._masker,
             )
@@ -86,6 +94,7 @@ class Runner:
             outcome,
             judgement,
             node_id=item.nodeid,
+            location=location_of(self._config),
             masker=self._masker,
             with_transcript=self._tells_passed or not judgement.passed or bool(judgement.warnings),
         )
@@ -136,9 +145,7 @@ class Runner:
         return key
 
     def _startable(self) -> list[TripItem]:
-        """All that will run here for all that can be known; none on a worker that may not be given them all."""
-        if self._told is not None and not self._told.get(WORKER_HAS_ALL):
-            return []
+        """All that will run here for all that can be known; pytest-xdist gives the trips to one worker."""
         early: dict[TripItem, None] = {}
         for item in self._items:
             if item.starts_early and all(need in early for need in self._needs[item]):
@@ -146,7 +153,10 @@ class Runner:
         return list(early)
 
     def _start(self, engine: Engine, items: list[TripItem]) -> None:
-        self._results |= zip(items, engine.submit([item.trip for item in items]), strict=True)
+        on_send = self._teller.on_send(items, self._masker)
+        self._results |= zip(items, engine.submit([item.trip for item in items], on_send=on_send), strict=True)
+        for item in items:
+            self._results[item].add_done_callback(self._teller.on_end(item.nodeid))
 
     def stop(self) -> None:
         """End what still runs, and leave what could not be deleted for the end of the report."""

@@ -5,19 +5,32 @@ import pytest
 SUFFIXES = (".trip.yaml", ".trip.yml")
 """The names of trip files end so."""
 
+
+def is_trip(nodeid: str) -> bool:
+    """Whether a node id is that of a trip."""
+    return nodeid.partition("::")[0].endswith(SUFFIXES)
+
+
 BROKEN_FILES = pytest.StashKey[int]()
 """How many trip files could not be read."""
 LEFT_BEHIND = pytest.StashKey[list[str]]()
 """The mails that a stopped run could not delete, for the end of the report."""
+SENT_TWICE = pytest.StashKey[list[str]]()
+"""The trips that may have been sent twice, because a worker was lost, for the end of the report."""
 
 BOUND_TOLD = pytest.StashKey[bool]()
 """How long the run can take has been told, or cannot be."""
-SCHEDULED = pytest.StashKey[bool]()
-"""The trips have been given to a worker."""
-
-WORKER_HAS_ALL = "mailtrip_has_all"
-"""Among a worker's input: all trips of the run are its own."""
 WORKER_KEY = "mailtrip_key"
 """Among a worker's input: the controller's key."""
+WORKER_DONE = "mailtrip_done"
+"""Among a worker's input: node ids of trips that a lost worker had ended; they are not started again."""
+WORKER_TELLS = "mailtrip_tells"
+"""Among a worker's input: a channel on which it tells what it has in flight, and is told of more that is done."""
+WORKER_LOCATION = "mailtrip_location"
+"""Among a worker's input under `--dist each`: what its location is called."""
+WORKER_LOCATIONS = "mailtrip_locations"
+"""Among the same: what all locations are called."""
+WORKER_LAST_FAILED = "mailtrip_last_failed"
+"""Among the same under `--lf`: the trips that have failed."""
 WORKER_LEFT_BEHIND = "mailtrip_left_behind"
 """Among a worker's output: what LEFT_BEHIND holds there."""

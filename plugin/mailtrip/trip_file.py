@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from mailtrip import MailtripWarning
+from mailtrip.locations import located, location_of
 from mailtrip.sensor_tags import with_sensor_tags
 from mailtrip.stash import BROKEN_FILES
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions
@@ -51,9 +52,11 @@ class TripFile(pytest.Module):
         if self.config.option.mailtrip_sensor_tags:
             trips = tuple(map(with_sensor_tags, trips))
         wants = None
+        location = location_of(self.config)
         for trip in trips:
+            name = located(trip.id, location)
             # pytest's from_parent takes whatever the class takes.
-            item = TripItem.from_parent(self, name=trip.id, callobj=_call, trip=trip, fixtureinfo=wants)  # pyright: ignore[reportUnknownMemberType]
+            item = TripItem.from_parent(self, name=name, callobj=_call, trip=trip, fixtureinfo=wants)  # pyright: ignore[reportUnknownMemberType]
             # All trips of a file want the same fixtures; pytest would look for them anew at each.
             wants = item._fixtureinfo  # pyright: ignore[reportPrivateUsage]
             yield item

@@ -28,6 +28,7 @@ def _named(record: Record) -> Iterator[tuple[str, str]]:
     yield "mailtrip.failed.leg", record.leg or ""
     yield "mailtrip.failed.stage", record.stage
     yield "mailtrip.environment", record.environment or ""
+    yield "mailtrip.location", record.location or ""
     for leg, host in record.hosts.items():
         yield f"mailtrip.host.{leg}", host
     yield "mailtrip.token", record.token

@@ -70,7 +70,8 @@ class RunRecord:
 class Record:
     """One trip, told without secrets and without characters that cannot be seen. Lengths and instants in seconds.
 
-    `id` is the node id, `file` its file. `passed` is None where nothing was judged (skipped, cancelled).
+    `id` is the node id, `file` its file, `location` where it ran, None where there was but one place.
+    `passed` is None where nothing was judged (skipped, cancelled).
     `alertsite` is 0 for whatever passed, also for an end that was hoped for; None for what did not run.
     `duration_s` is what its own stages took; `mail_from_s` and `accepted_s` count from its start.
 
@@ -92,6 +93,7 @@ class Record:
     what: str
     hint: str
     started_at: datetime
+    location: str | None = None
     passed: bool | None = None
     alertsite: int | None = None
     alertsite_meaning: str = ""
@@ -132,7 +134,9 @@ def from_json(text: str) -> Record:
     return record
 
 
-def record_unrun(trip: Trip, end: End, why: str, *, node_id: str, at_wall_s: float, masker: Masker) -> Record:
+def record_unrun(
+    trip: Trip, end: End, why: str, *, node_id: str, at_wall_s: float, masker: Masker, location: str | None = None
+) -> Record:
     """What there is to tell of a trip that did not run: `end` is SKIPPED or CANCELLED, `at_wall_s` Unix time."""
     clean = _cleaner(masker)
     return Record(
@@ -150,11 +154,19 @@ def record_unrun(trip: Trip, end: End, why: str, *, node_id: str, at_wall_s: flo
         what=clean(why),
         hint=clean(hint(end, None)),
         started_at=datetime.fromtimestamp(at_wall_s, UTC),
+        location=location,
     )
 
 
 def record_of(
-    trip: Trip, outcome: Outcome, judgement: Judgement, *, node_id: str, masker: Masker, with_transcript: bool = True
+    trip: Trip,
+    outcome: Outcome,
+    judgement: Judgement,
+    *,
+    node_id: str,
+    masker: Masker,
+    location: str | None = None,
+    with_transcript: bool = True,
 ) -> Record:
     """What there is to tell of a trip that ran. Everything passes the masker once more, whoever masked it before."""
     clean = _cleaner(masker)
@@ -162,7 +174,13 @@ def record_of(
     number = _alertsite(judgement, outcome.leg)
     return replace(
         record_unrun(
-            trip, judgement.end, outcome.what, node_id=node_id, at_wall_s=outcome.started_wall_s, masker=masker
+            trip,
+            judgement.end,
+            outcome.what,
+            node_id=node_id,
+            location=location,
+            at_wall_s=outcome.started_wall_s,
+            masker=masker,
         ),
         hint="" if judgement.passed else clean(outcome.advice or hint(judgement.end, outcome.leg)),
         passed=judgement.passed,

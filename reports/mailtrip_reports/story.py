@@ -157,7 +157,7 @@ def remarks(record: Record) -> list[tuple[str, str]]:
     named += [(f"{leg} server", host) for leg, host in record.hosts.items()]
     if record.alertsite == 0:  # another number stands beside the end
         named.append(("AlertSite", f"0, {record.alertsite_meaning}"))
-    named += [("environment", record.environment or ""), ("token", record.token)]
+    named += [("environment", record.environment or ""), ("location", record.location or ""), ("token", record.token)]
     named += [("what stays", left) for left in record.left_behind]
     named += [("try", record.hint)]
     return [(name, text) for name, text in named if text]
