@@ -70,7 +70,8 @@ async def test_a_folder_that_is_not_there_is_told_with_those_that_are(bench: Ben
     assert (outcome.end, outcome.leg, outcome.stage) == (End.UNDELETED, Leg.MAILBOX, "delete")
     assert outcome.what.startswith("could not be moved: ")
     assert outcome.advice == (
-        "There is no folder '[Gmail]/Trash' to move to; there are 'Büro', 'INBOX', 'Junk', 'Sent', 'Trash'."
+        "There is no folder '[Gmail]/Trash' to move to; "
+        "there are 'Archive', 'Büro', 'Drafts', 'INBOX', 'Junk', 'Sent', 'Trash'."
     )
     assert len(outcome.left_behind) == 1
     others.check(more=1)
@@ -81,7 +82,7 @@ async def test_of_many_folders_some_are_named(bench: Bench, servers: MailServers
     account = servers.account()
     for number in range(30):
         folder(servers, account, f"A{number:02}")
-    assert (await moved(bench, account, "Bin")).advice.endswith(", 'A18', 'A19' and 14 more.")
+    assert (await moved(bench, account, "Bin")).advice.endswith(", 'A18', 'A19' and 16 more.")
 
 
 @pytest.mark.asyncio
@@ -134,7 +135,8 @@ async def test_without_a_marked_bin_the_author_is_asked_for_its_name(bench: Benc
     outcome = await moved(bench, account, TRASH)
     assert outcome.end is End.UNDELETED
     assert "marks no folder as \\Trash" in outcome.what
-    assert outcome.advice == "Name the folder under `move_to`; there are 'INBOX', 'Junk', 'Sent', 'Trash'."
+    there = "'Archive', 'Drafts', 'INBOX', 'Junk', 'Sent', 'Trash'"
+    assert outcome.advice == f"Name the folder under `move_to`; there are {there}."
     assert len(account.messages) == 1
 
 
