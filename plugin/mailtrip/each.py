@@ -236,7 +236,7 @@ class EachLocation:
 
     def lost_unknown(self) -> list[str]:
         """Why locations were lost of which nobody knows what they would have run."""
-        return list(self._lost.values())
+        return [self._lost[name] for name in self.names if name in self._lost]
 
     def _fail_lost(self) -> None:
         for name, why in list(self._lost.items()):
