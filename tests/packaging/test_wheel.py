@@ -30,9 +30,10 @@ def test_each_package_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
     assert f"{package}/py.typed" in wheel.namelist()
 
 
-def test_pytest_finds_the_plugin_and_the_fixtures(wheel: zipfile.ZipFile) -> None:
+def test_the_command_the_plugin_and_the_fixtures_are_found(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     told = wheel.read(name).decode()
+    assert "[console_scripts]\nmailtrip = mailtrip.__main__:main\n" in told
     assert "[pytest11]" in told
     assert "mailtrip = mailtrip.plugin" in told
     assert "mailtrip_fixtures = mailtrip_fixtures.fixtures" in told

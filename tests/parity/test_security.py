@@ -2,13 +2,11 @@
 used; what it says is compared with what the server heard and with what crossed the wire.
 """
 
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 
 from mailtrip_checks.ends import End
 from mailtrip_fixtures import MailServers
@@ -79,11 +77,8 @@ def servers() -> Iterator[dict[str, MailServers]]:
         MailServers(apop=False, tls="refused") as refusing,
     ):
         other.stop()
-        authority = trustme.CA()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("other.example").configure_cert(context)
         with pytest.MonkeyPatch.context() as patched:
-            made = ServerTls(context, authority.cert_pem.bytes())
+            made = ServerTls(("other.example",))
             patched.setattr("mailtrip_fixtures.servers.server_tls", lambda: made)
             other.start()
             assert other.ca_file.read_bytes() == made.ca_pem

@@ -277,12 +277,30 @@ def test_a_plugin_without_trips_starts_nothing_and_imports_nothing_heavy(pyteste
         import threading
 
         def test_it():
-            assert not {"pydantic", "aiosmtplib", "aiosmtpd", "trustme", "yaml"} & sys.modules.keys()
+            heavy = {"pydantic", "aiosmtplib", "aiosmtpd", "cryptography", "trustme", "yaml", "mailtrip_fixtures.store"}
+            assert not heavy & sys.modules.keys()
             assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
         """
     )
     only_ours = ("-p", "no:html", "-p", "no:metadata", "-p", "no:hypothesispytest", "-p", "no:asyncio")
     pytester.runpytest_subprocess(*ALONE, *only_ours).assert_outcomes(passed=1)
+
+
+def test_a_python_test_on_servers_of_its_own_amid_the_trips_leaves_them_theirs(pytester: pytest.Pytester) -> None:
+    trip = "trips:\n  one: {send: {via: embedded, from: a@example.org, to: b@example.com}, receive: {at: embedded}}\n"
+    pytester.makefile(".trip.yaml", a=trip, z=trip)
+    pytester.makepyfile(
+        test_marked="""
+        import pytest
+
+        @pytest.mark.mail_servers(tls="none")
+        def test_it(mail_servers):
+            assert mail_servers.ledger.entries() == ()
+        """
+    )
+    result = pytester.runpytest_inprocess(*ALONE, "--setup-show")
+    result.assert_outcomes(passed=3)
+    assert sum("SETUP    S _mailtrip_runner" in line for line in result.outlines) == 1
 
 
 def test_the_smallest_example_of_the_readme_needs_no_server(pytester: pytest.Pytester) -> None:
