@@ -7,6 +7,7 @@ import types
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from mailtrip import MailtripWarning
 from mailtrip.locations import located, location_of
@@ -115,9 +116,7 @@ class TripItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         if isinstance(excinfo.value, TripFailed):
-            from mailtrip_reports.story import failure_text
-
-            return failure_text(excinfo.value.record)
+            return _told(self, excinfo.value.record)
         if isinstance(excinfo.value, MailtripWarning):
             return f"{excinfo.value} (a warning, which filterwarnings makes an error here)"
         return super().repr_failure(excinfo)
@@ -125,6 +124,16 @@ class TripItem(pytest.Function):
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         line = self.trip.line
         return self.path, line - 1, f"{self.path.name}:{line} {self.name}"
+
+
+def _told(item: TripItem, record: Record) -> ReprExceptionInfo:
+    """The whole story, with the cause alone for pytest's summary and JUnit's message; it can travel from a worker."""
+    from mailtrip_reports.story import cause, failure_text
+
+    story = ReprTraceback([ReprEntryNative([failure_text(record), "\n"])], None, "native")
+    return ReprExceptionInfo(
+        reprtraceback=story, reprcrash=ReprFileLocation(str(item.path), item.trip.line, cause(record))
+    )
 
 
 def definitions(config: pytest.Config) -> Definitions:

@@ -1,9 +1,9 @@
-"""What a person reads in the terminal: plain text, without colours, as wide as the terminal is."""
+"""What a person reads in the terminal: plain text, without colours, 80 columns wide where nothing else is asked for."""
 
 import textwrap
 from collections.abc import Iterator
 
-from mailtrip_checks.ends import Leg
+from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.trips import Channel, Expected
 from mailtrip_reports.record import Record, StageSpan, TranscriptLine
 from mailtrip_reports.series import STATISTICS_HEAD, counted, is_repeated, run_row, shown_run, statistics_rows
@@ -28,9 +28,7 @@ def primary_channel(record: Record) -> tuple[Channel, float] | None:
 
 
 def end_text(record: Record) -> str:
-    """`lost (AlertSite 2: test timed out)`; the number only where something is wrong."""
-    if record.alertsite:
-        return f"{record.end} (AlertSite {record.alertsite}: {record.alertsite_meaning})"
+    """`delivered`; `rejected, as expected`."""
     return f"{record.end}, as expected" if record.expected in _HOPED_AGAINST and record.passed else str(record.end)
 
 
@@ -39,6 +37,20 @@ def summary_line(record: Record) -> str:
     why = "; ".join(reasons(record)[:1])
     line = f"{in_short(record)}: {why}" if why else in_short(record)
     return shortened(one_line(line), _LONGEST_TEXT)
+
+
+def cause(record: Record) -> str:
+    """The end and what decided it, in one line as short as can be: `rejected: RCPT 550 5.1.1 no such user`."""
+    return shortened(one_line(f"{record.end}: {_decided(record)}"), _LONGEST_TEXT)
+
+
+def _decided(record: Record) -> str:
+    why = next(iter(reasons(record)), "")
+    if is_repeated(record) or not why.startswith(f"expected {record.expected}, but it ended "):
+        return why
+    if record.end in (End.REJECTED, End.DEFERRED) and record.replies:
+        return f"{record.replies[-1].command} {record.replies[-1].text}"
+    return record.what or f"expected {record.expected}"
 
 
 def in_short(record: Record) -> str:
@@ -155,8 +167,8 @@ def remarks(record: Record) -> list[tuple[str, str]]:
         *(("warning", warning) for warning in record.warnings),
     ]
     named += [(f"{leg} server", host) for leg, host in record.hosts.items()]
-    if record.alertsite == 0:  # another number stands beside the end
-        named.append(("AlertSite", f"0, {record.alertsite_meaning}"))
+    if record.alertsite is not None:
+        named.append(("AlertSite", f"{record.alertsite}, {record.alertsite_meaning}"))
     named += [("environment", record.environment or ""), ("location", record.location or ""), ("token", record.token)]
     named += [("what stays", left) for left in record.left_behind]
     named += [("try", record.hint)]

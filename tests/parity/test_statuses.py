@@ -122,7 +122,7 @@ def test_each_number_comes_with_meaning_and_remedy_in_terminal_junit_and_html(re
     for name, status in STATUSES.items():
         record = reports.records[name]
         assert (record["alertsite"], record["alertsite_meaning"]) == (status.number, status.meaning), record
-        told = f"AlertSite {status.number}: {status.meaning}" if status.number else f"AlertSite: 0, {status.meaning}"
+        told = f"AlertSite: {status.number}, {status.meaning}"
         assert told in reports.terminal, name
         assert told.removeprefix("AlertSite: ") in reports.page, name
         properties = {one.attrib["name"]: one.attrib["value"] for one in cases[name].iter("property")}

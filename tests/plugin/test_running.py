@@ -33,8 +33,20 @@ def test_a_failure_tells_its_story(project: Project) -> None:
     project.write("a.trip.yaml", "trips:\n  gone: {send: {via: out, from: a@example.org, to: reject@example.test}}\n")
     result = project.here()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*a.trip.yaml:2 gone*rejected*AlertSite 3*", "*550 5.1.1*", "*try:*", "*> RCPT TO:*"])
+    result.stdout.fnmatch_lines(
+        ["*a.trip.yaml:2 gone*rejected, after*", "*550 5.1.1*", "*AlertSite: 3, *", "*try:*", "*> RCPT TO:*"]
+    )
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "on a worker"])
+def test_the_short_summary_says_the_cause(project: Project, workers: tuple[str, ...]) -> None:
+    project.write("a.trip.yaml", "trips:\n  gone: {send: {via: out, from: a@example.org, to: reject@example.test}}\n")
+    result = project.here("--junit-xml=out.xml", *workers)
+    result.stdout.fnmatch_lines(["  try: *", "FAILED a.trip.yaml::gone - rejected: RCPT 550 5.1.1*"])
+    (failure,) = ET.parse(project.pytester.path / "out.xml").iter("failure")
+    assert failure.attrib["message"].startswith("rejected: RCPT 550 5.1.1")
+    assert "  try: " in str(failure.text)
 
 
 def test_no_password_is_shown_anywhere(project: Project) -> None:
@@ -74,7 +86,7 @@ def test_a_fail_limit_is_late_and_the_mail_is_deleted_all_the_same(project: Proj
     project.write("a.trip.yaml", LATE % "{total: 1ms}")
     result = project.here()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*late*AlertSite 2*"])
+    result.stdout.fnmatch_lines(["*late*", "*AlertSite: 2, *"])
     assert project.mails() == (1, 1)
 
 

@@ -34,7 +34,7 @@ def test_a_late_mail_is_told_by_its_primary_channel(
     outcome: Outcome, trip: Trip, recorded: Callable[..., Record]
 ) -> None:
     late = replace(trip, primary=Channel.SMTP, expect=Expect(limits=(Limit(Channel.TOTAL, fail_s=0.5),)))
-    assert "late (AlertSite 2: test timed out), smtp 0.079 s" in failure_text(recorded(outcome, trip=late))
+    assert "late, smtp 0.079 s" in failure_text(recorded(outcome, trip=late))
 
 
 def test_a_lost_mail_is_told_by_how_long_it_was_waited_for(lost: Record) -> None:

@@ -50,7 +50,7 @@ def test_runs_that_passed_are_told_by_their_statistics(repeated: Recorded) -> No
 def test_a_failure_says_how_many_failed_how_and_which_one_is_shown(repeated: Recorded) -> None:
     record = repeated(run(1), run(2, End.LOST), run(3, End.LOST), run(3, End.LATE, 2), shown=2)
     text = failure_text(record)
-    assert "lost (AlertSite 2: test timed out), 2 of 3 runs failed, total median 0.100 s" in text
+    assert "lost, 2 of 3 runs failed, total median 0.100 s" in text
     assert "  2 of 3 runs failed: 1 lost, 1 late\n  run 2: expected delivered, but it ended lost" in text
     assert "    run 2, lost, after 2.000 s\n    run 3, try 1, lost, after 2.000 s\n    run 3, try 2, late" in text
     assert "shown: run 2 of 3" in text

@@ -8,12 +8,12 @@ import pytest
 from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.outcome import Direction, Outcome, Stage
 from mailtrip_checks.secrets import Masker
-from mailtrip_checks.trips import Trip
+from mailtrip_checks.trips import Expect, Expected, Trip
 from mailtrip_reports.record import Record, TranscriptLine, record_unrun
-from mailtrip_reports.story import failure_text, passed_text, summary_line, transcript_text
+from mailtrip_reports.story import cause, failure_text, passed_text, summary_line, transcript_text
 
 LOST = """\
-inbox.trip.yaml:3 inbox · lost (AlertSite 2: test timed out), after 300.140 s
+inbox.trip.yaml:3 inbox · lost, after 300.140 s
   Mail from outside reaches the office
   expected delivered, but it ended lost: accepted by mail.example.com:25 with
     "250 2.0.0 Ok: queued as 4F2", looked for 5 m, 61 looks, not there
@@ -34,6 +34,7 @@ inbox.trip.yaml:3 inbox · lost (AlertSite 2: test timed out), after 300.140 s
 
   smtp server: mail.example.com:25 [192.0.2.10]
   mailbox server: mail.example.com:993 [192.0.2.11]
+  AlertSite: 2, test timed out
   environment: new
   token: 6f1c0d5e9a3b4c7f8e2d1a0b9c8d7e6f
   what stays: the mail, should it still come to INBOX of probe@example.com: the
@@ -60,7 +61,7 @@ def test_the_story_of_a_lost_mail(lost: Record) -> None:
 def test_the_story_of_a_refused_login_keeps_to_its_leg(login_failed: Record) -> None:
     text = failure_text(login_failed)
 
-    assert text.startswith("inbox.trip.yaml:3 inbox · login-failed (AlertSite 2: test timed out), after 2.531 s\n")
+    assert text.startswith("inbox.trip.yaml:3 inbox · login-failed, after 2.531 s\n")
     assert "           login      +0.010 s     2.521 s  <-- here\n" in text
     assert "    mailbox LOGIN: a1 NO [AUTHENTICATIONFAILED] Authentication failed.\n" in text
     assert '  try: Check user and password; this server may want "probe" instead of\n    "probe@example.com".' in text
@@ -70,7 +71,7 @@ def test_the_story_of_a_refused_login_keeps_to_its_leg(login_failed: Record) -> 
 def test_a_late_mail_shows_its_limit_its_warning_and_when_it_came(late: Record) -> None:
     text = failure_text(late)
 
-    assert text.startswith("inbox.trip.yaml:3 inbox · late (AlertSite 2: test timed out), total 0.577 s\n")
+    assert text.startswith("inbox.trip.yaml:3 inbox · late, total 0.577 s\n")
     assert "\n  total took 0.577 s, which is past the limit of 0.5 s\n" in text
     assert "\n  arrived: between 0.447 s and 0.577 s after MAIL FROM\n" in text
     assert "\n  warning: smtp took 0.079 s, which is past the limit of 0.05 s\n" in text
@@ -110,7 +111,7 @@ def test_the_summary_is_one_line_with_the_channel_that_says_most(
     assert summary_line(delivered) == "delivered, total 0.577 s"
     assert summary_line(connected) == "connected, mailbox 0.020 s"
     assert summary_line(lost) == (
-        "lost (AlertSite 2: test timed out), after 300.140 s: expected delivered, but it ended lost: accepted by "
+        "lost, after 300.140 s: expected delivered, but it ended lost: accepted by "
         'mail.example.com:25 with "250 2.0.0 Ok: queued as 4F2", looked for 5 m, 61 looks, not there'
     )
 
@@ -146,3 +147,13 @@ def test_a_line_without_end_is_cut(delivered: Record) -> None:
     said = (TranscriptLine(0.0, Leg.SMTP, Direction.RECEIVED, "y" * 100_000),)
 
     assert len(transcript_text(replace(delivered, transcript=said))) < 2100
+
+
+def test_the_cause_is_what_decided(
+    lost: Record, late: Record, login_failed: Record, recorded: Callable[..., Record], outcome: Outcome, trip: Trip
+) -> None:
+    assert cause(lost).startswith('lost: accepted by mail.example.com:25 with "250')
+    assert cause(late) == "late: total took 0.577 s, which is past the limit of 0.5 s"
+    assert cause(login_failed) == "login-failed: mail.example.com:993 refused the login of probe@example.com"
+    hoped = replace(trip, expect=Expect(Expected.REJECTED))
+    assert cause(recorded(outcome, trip=hoped)) == "delivered: expected rejected"
