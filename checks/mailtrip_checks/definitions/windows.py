@@ -70,5 +70,7 @@ def _zone(name: str, found: Text) -> tzinfo:
             "needs the time zone database, which this machine lacks; install the system's package tzdata, "
             "or run `pip install tzdata`, or write UTC"
         )
-    near = did_you_mean(name, known) or "; write one such as Europe/Berlin"
+    # No abbreviation: one that looks like another may lie hours away from it.
+    cities = (zone for zone in known if "/" in zone and not zone.startswith("Etc/"))
+    near = did_you_mean(name, cities) or "; write one such as Europe/Berlin"
     raise ValueError(f"{shown(found)} has a time zone that is not known{near}")

@@ -69,6 +69,8 @@ def test_utc_needs_no_time_zone_database(folder: Folder, monkeypatch: pytest.Mon
         ("02:00-24:01 UTC", "has a time that no clock shows; write 00:00 to 24:00"),
         ("02:60-04:00 UTC", "has a time that no clock shows; write 00:00 to 24:00"),
         ("02:00-04:00 Europe/berln", "has a time zone that is not known; did you mean `Europe/Berlin`?"),
+        ("02:00-04:00 CEST", "has a time zone that is not known; write one such as Europe/Berlin"),
+        ("02:00-04:00 PST", "has a time zone that is not known; write one such as Europe/Berlin"),
         ("02:00-04:00 ../../etc/passwd", "has a time zone that is not known; write one such as Europe/Berlin"),
         ("02:00-04:00 /etc/passwd", "has a time zone that is not known; write one such as Europe/Berlin"),
     ],
