@@ -85,4 +85,9 @@ def _wrong_end(outcome: Outcome, expect: Expect) -> Iterator[str]:
 
 
 def _past(limit: Limit, length_s: float, bound_s: float) -> str:
-    return f"{limit.channel} took {length_s:.3f} s, which is past the limit of {bound_s:g} s"
+    return f"{limit.channel} took {above(length_s, bound_s)} s, which is past the limit of {bound_s:g} s"
+
+
+def above(length_s: float, bound_s: float) -> str:
+    """The length to the millisecond, or as exactly as it takes to see that it is past the bound."""
+    return next((shown for digits in (3, 6) if float(shown := f"{length_s:.{digits}f}") > bound_s), f"{length_s:.9f}")

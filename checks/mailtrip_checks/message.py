@@ -33,21 +33,24 @@ def compose(send: Send, token: str, key: bytes, *, wall_s: float, expires_after_
     costs a millisecond, so all that does not change from one mail to the next is built once.
     """
     expires = None if expires_after_s is None else int(wall_s + expires_after_s + _LIFE_PAST_TIMEOUT_S)
-    domain = send.sender.rpartition("@")[2]
-    if not _DOMAIN.fullmatch(domain):
-        domain = "mailtrip.invalid"
     date = f"Date: {format_datetime(datetime.fromtimestamp(wall_s, UTC))}\r\n"
     if any(name.lower() == "date" for name, _ in send.headers):
         date = ""
     head = (
         f"{HEADER}: {stamp(token, expires, key)}\r\n"
-        f"Message-ID: <{token.lower()}@{domain}>\r\n"
+        f"Message-ID: {message_id(send, token)}\r\n"
         f"{date}"
         f"From: {_one_line(send.header_from)}\r\n"
         f"To: {f',{_FOLD}'.join(map(_one_line, send.recipients))}\r\n"
         f"Subject: {_subject(send.subject, f'{SUBJECT} {{{token}}}')}\r\n"
     )
     return head.encode() + _rest(send.headers, send.text, send.html, send.attachments)
+
+
+def message_id(send: Send, token: str) -> str:
+    """`<token@domain>`, in the domain of the envelope's sender."""
+    domain = send.sender.rpartition("@")[2]
+    return f"<{token.lower()}@{domain if _DOMAIN.fullmatch(domain) else 'mailtrip.invalid'}>"
 
 
 def _one_line(text: str) -> str:

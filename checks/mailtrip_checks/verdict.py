@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from mailtrip_checks.ends import End
-from mailtrip_checks.judge import Judgement, judge
+from mailtrip_checks.judge import Judgement, above, judge
 from mailtrip_checks.outcome import Outcome, Run
 from mailtrip_checks.percentiles import nearest_rank, statistics
 from mailtrip_checks.trips import Channel, Expect, Limit
@@ -84,13 +84,13 @@ def _past_percentiles(runs: Iterable[Run], limits: Iterable[Limit]) -> Iterator[
             length_s = nearest_rank(lengths_s, percent)
             if length_s > bound_s:
                 over = f"over {len(lengths_s)} runs, which is past the limit of {bound_s:g} s"
-                yield f"p{percent} of {limit.channel} was {length_s:.3f} s {over}"
+                yield f"p{percent} of {limit.channel} was {above(length_s, bound_s)} s {over}"
 
 
 def _warned(runs: Sequence[Run], limits: Iterable[Limit]) -> Iterator[str]:
     for limit in limits:
         lengths_s = [run.channels[limit.channel] for run in runs if limit.channel in run.channels and run.passed]
         past = [length_s for length_s in lengths_s if limit.warn_s is not None and length_s > limit.warn_s]
-        if past:
-            which = f"in {len(past)} of {len(runs)} runs, at worst {max(past):.3f} s"
+        if past and limit.warn_s is not None:
+            which = f"in {len(past)} of {len(runs)} runs, at worst {above(max(past), limit.warn_s)} s"
             yield f"{limit.channel} was past the limit of {limit.warn_s:g} s {which}"

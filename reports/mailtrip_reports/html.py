@@ -113,7 +113,7 @@ def _stages(record: Record) -> str:
         return ""
     rows = [
         f"<tr><td>{_text(stage.leg)}</td><td>{_text(stage.name)}{' (shared)' if stage.shared else ''}</td>"
-        f'<td class="mailtrip-length">{stage.start_s:+.3f} s</td>'
+        f'<td class="mailtrip-length">{stage.start_s:+z.3f} s</td>'
         f'<td class="mailtrip-length">{brief_length(stage.length_s)}</td></tr>'
         for stage in record.stages[:_MOST_STAGES]
     ]
@@ -164,7 +164,7 @@ def _transcript(record: Record) -> str:
 def _line(line: TranscriptLine) -> str:
     tag = _TAGS[line.direction]
     said = f"{escape(line.direction)} {_text(line.text, _LONGEST_LINE)}"
-    return f"<i>{line.at_s:>+9.3f} {line.leg:<7}</i> {f'<{tag}>{said}</{tag}>' if tag else said}"
+    return f"<i>{line.at_s:>+z9.3f} {line.leg:<7}</i> {f'<{tag}>{said}</{tag}>' if tag else said}"
 
 
 def _text(text: str, at_most: int = _LONGEST_TEXT) -> str:

@@ -10,10 +10,11 @@ from pydantic import TypeAdapter
 
 from mailtrip_checks.ends import ALERTSITE_MEANINGS, End, Leg, alertsite_number, hint
 from mailtrip_checks.judge import Judgement
+from mailtrip_checks.message import message_id
 from mailtrip_checks.outcome import Direction, Line, Outcome, Reply, Run, Stage
 from mailtrip_checks.percentiles import Statistics
 from mailtrip_checks.secrets import Masker
-from mailtrip_checks.trips import Channel, Expected, Trip
+from mailtrip_checks.trips import Channel, Expected, Limit, Trip
 from mailtrip_checks.verdict import failed_tries
 from mailtrip_reports.text import visible
 
@@ -109,12 +110,14 @@ class Record:
     stages: tuple[StageSpan, ...] = ()
     primary: Channel = Channel.TOTAL
     channels: Mapping[Channel, float] = field(default_factory=dict[Channel, float])
+    limits: tuple[Limit, ...] = ()
     statistics: Mapping[Channel, Statistics] = field(default_factory=dict[Channel, Statistics])
     shown_run: int | None = None
     rechecks: tuple[End, ...] = ()
     runs: tuple[RunRecord, ...] = ()
     replies: tuple[Reply, ...] = ()
     token: str = ""
+    message_id: str = ""
     left_behind: tuple[str, ...] = ()
     transcript: tuple[TranscriptLine, ...] = ()
 
@@ -170,8 +173,7 @@ def record_of(
 ) -> Record:
     """What there is to tell of a trip that ran. Everything passes the masker once more, whoever masked it before."""
     clean = _cleaner(masker)
-    start_s = outcome.started_at_s
-    number = _alertsite(judgement, outcome.leg)
+    start_s, number = outcome.started_at_s, _alertsite(judgement, outcome.leg)
     return replace(
         record_unrun(
             trip,
@@ -197,12 +199,14 @@ def record_of(
         bracket=_bracket(outcome),
         stages=tuple(_span(stage, start_s, clean) for stage in outcome.stages),
         channels=_channels(judgement.channels, trip.primary),
+        limits=trip.expect.limits,
         statistics=_statistics(judgement, trip.primary),
         shown_run=outcome.shown_run or None,
         rechecks=tuple(run.end for run in failed_tries(outcome.runs)),
         runs=tuple(_run(run, trip.primary, clean) for run in outcome.runs),
         replies=tuple(Reply(reply.leg, clean(reply.command), clean(reply.text)) for reply in outcome.replies),
         token=clean(outcome.token),
+        message_id=clean(message_id(trip.send, outcome.token)) if trip.send and outcome.accepted_at_s else "",
         left_behind=_each(clean, outcome.left_behind),
         transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript) if with_transcript else (),
     )

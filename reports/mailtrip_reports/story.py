@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from mailtrip_checks.ends import End, Leg
-from mailtrip_checks.trips import Channel, Expected
+from mailtrip_checks.trips import Channel, Expected, Limit
 from mailtrip_reports.record import Record, StageSpan, TranscriptLine
 from mailtrip_reports.series import STATISTICS_HEAD, counted, is_repeated, run_row, shown_run, statistics_rows
 from mailtrip_reports.text import one_line, seconds, shortened
@@ -17,6 +17,13 @@ _MOST_RUNS = 15
 _LONGEST_TEXT = 2000
 # Behind the trip's own choice the channel that says most comes first; an end before arrival has only the later ones.
 _BY_WEIGHT = (Channel.TOTAL, Channel.TRANSIT, Channel.RESPONSES, Channel.SMTP, Channel.MAILBOX)
+_LEGS = {
+    Channel.SMTP: (Leg.SMTP,),
+    Channel.MAILBOX: (Leg.MAILBOX,),
+    Channel.RESPONSES: (Leg.SMTP, Leg.MAILBOX),
+    Channel.TRANSIT: (Leg.TRANSIT,),
+    Channel.TOTAL: (Leg.SMTP, Leg.TRANSIT),
+}
 
 _HOPED_AGAINST = (Expected.REJECTED, Expected.UNDELIVERED)
 
@@ -79,7 +86,10 @@ def passed_text(record: Record, *, width: int = 80) -> str:
 
 
 def transcript_text(record: Record) -> str:
-    """The whole dialogue, a line each, with the seconds since the trip's start; a very long line loses its end."""
+    """What is kept of the dialogue, a line each, with the seconds since the trip's start.
+
+    A very long line loses its end; what a connection with much to say loses between, a line says in its place.
+    """
     run = shown_run(record)
     lines = [shortened(_said(line), _LONGEST_TEXT) for line in record.transcript]
     return "\n".join([run, *lines] if run and lines else lines)
@@ -133,11 +143,12 @@ def _table(record: Record) -> str:
     wide = max(len(stage.name) for stage in record.stages)
     rows = [f"  {'leg':<8} {'stage':<{wide}} {'began':>11} {'took':>11}"]
     leg: Leg | None = None
+    marked = _marked(record)
     for stage in record.stages:
         shown = "" if stage.leg is leg else stage.leg
         leg = stage.leg
-        row = f"  {shown:<8} {stage.name:<{wide}} {stage.start_s:>+9.3f} s {seconds(stage.length_s):>11}"
-        rows.append(row + _mark(record, stage))
+        row = f"  {shown:<8} {stage.name:<{wide}} {stage.start_s:>+z9.3f} s {seconds(stage.length_s):>11}"
+        rows.append(row + (marked[1] if marked and stage is marked[0] else "  (shared)" if stage.shared else ""))
     # A mailbox may have been looked into again and again; the first and the last stages say most.
     left_out = len(rows) - 1 - 2 * _STAGES_AT_AN_END
     if left_out > 0:
@@ -145,11 +156,26 @@ def _table(record: Record) -> str:
     return "\n".join(rows)
 
 
-def _mark(record: Record, stage: StageSpan) -> str:
-    last = next((each for each in reversed(record.stages) if (each.leg, each.name) == (record.leg, record.stage)), None)
-    if stage is last and not record.passed:
-        return "  <-- here"
-    return "  (shared)" if stage.shared else ""
+def _marked(record: Record) -> tuple[StageSpan, str] | None:
+    """The stage in which it ended, or the longest of those that made it late."""
+    if record.end is End.LATE:
+        past = (limit.channel for limit in record.limits if _is_past(record.channels.get(limit.channel), limit.fail_s))
+        longest = max(_stages_in(record, next(past, None)), key=lambda stage: stage.length_s, default=None)
+        return (longest, "  <-- the longest") if longest else None
+    ended = [stage for stage in record.stages if (stage.leg, stage.name) == (record.leg, record.stage)]
+    return (ended[-1], "  <-- here") if ended and not record.passed else None
+
+
+def _is_past(length_s: float | None, bound_s: float | None) -> bool:
+    return length_s is not None and bound_s is not None and length_s > bound_s
+
+
+def _stages_in(record: Record, channel: Channel | None) -> list[StageSpan]:
+    """The stages whose lengths make up the channel."""
+    since_s = record.mail_from_s if channel is Channel.TOTAL and record.mail_from_s is not None else float("-inf")
+    legs = _LEGS.get(channel, ()) if channel else ()
+    own = [stage for stage in record.stages if stage.leg in legs and not stage.shared]
+    return [stage for stage in own if stage.start_s + stage.length_s > since_s]
 
 
 def _replies(record: Record, width: int) -> str:
@@ -163,6 +189,7 @@ def remarks(record: Record) -> list[tuple[str, str]]:
     """What else there is to know, by name: arrival, warnings, what stays, servers, what to try."""
     named = [
         ("shown", shown_run(record)),
+        ("channels", _channels(record)),
         ("arrived", _arrival(record)),
         *(("warning", warning) for warning in record.warnings),
     ]
@@ -170,6 +197,7 @@ def remarks(record: Record) -> list[tuple[str, str]]:
     if record.alertsite is not None:
         named.append(("AlertSite", f"{record.alertsite}, {record.alertsite_meaning}"))
     named += [("environment", record.environment or ""), ("location", record.location or ""), ("token", record.token)]
+    named.append(("Message-ID", record.message_id))
     named += [("what stays", left) for left in record.left_behind]
     named += [("try", record.hint)]
     return [(name, text) for name, text in named if text]
@@ -177,6 +205,22 @@ def remarks(record: Record) -> list[tuple[str, str]]:
 
 def _remarks(record: Record, width: int) -> str:
     return "\n".join(_wrapped(f"  {name}: ", text, width) for name, text in remarks(record))
+
+
+def _channels(record: Record) -> str:
+    """What a trip that ran once took, with its limits; of one that ran again and again the statistics tell."""
+    if is_repeated(record):
+        return ""
+    limits = {limit.channel: limit for limit in record.limits}
+    return ", ".join(
+        f"{channel} {seconds(length_s)}{_bounds(limits.get(channel))}" for channel, length_s in record.channels.items()
+    )
+
+
+def _bounds(limit: Limit | None) -> str:
+    bounds = (("warning past", limit and limit.warn_s), ("limit", limit and limit.fail_s))
+    told = [f"{name} {bound_s:g} s" for name, bound_s in bounds if bound_s is not None]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _arrival(record: Record) -> str:
@@ -191,12 +235,12 @@ def _last_lines(record: Record, width: int) -> str:
     if not lines:
         return ""
     rows = [f"  {_said(line)}" for line in lines[-_LAST_LINES:]]
-    head = _wrapped("  ", f'the dialogue ended so (the whole is in "{TRANSCRIPT_SECTION}")', width)
+    head = _wrapped("  ", f'the dialogue ended so (more is in "{TRANSCRIPT_SECTION}")', width)
     return "\n".join([head, *(row if len(row) <= width else row[: width - 1] + "…" for row in rows)])
 
 
 def _said(line: TranscriptLine) -> str:
-    return f"{line.at_s:>+9.3f} {line.leg:<7} {line.direction} {line.text}"
+    return f"{line.at_s:>+z9.3f} {line.leg:<7} {line.direction} {line.text}"
 
 
 def _wrapped(lead: str, text: str, width: int) -> str:

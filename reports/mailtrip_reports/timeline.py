@@ -128,7 +128,7 @@ def _told(record: Record) -> str:
 
 def _told_stage(stage: StageSpan) -> str:
     paid = ", shared: another trip's connection" if stage.shared else ""
-    return f"{stage.leg} {stage.name}: {brief_length(stage.length_s)}, from {stage.start_s:+.3f} s{paid}"
+    return f"{stage.leg} {stage.name}: {brief_length(stage.length_s)}, from {stage.start_s:+z.3f} s{paid}"
 
 
 def _told_arrival(bracket: ArrivalBracket) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtrip_checks.ends import End, Leg
-from mailtrip_checks.judge import channels, judge
+from mailtrip_checks.judge import above, channels, judge
 from mailtrip_checks.outcome import Bracket, Outcome, Reply, Stage
 from mailtrip_checks.trips import Channel, Expect, Expected, Limit
 
@@ -137,6 +137,10 @@ def test_a_limit_is_past_only_when_it_is_exceeded(
     assert (len(judgement.failures), len(judgement.warnings)) == (failures, warnings)
     for sentence in (*judgement.failures, *judgement.warnings):
         assert sentence.startswith(f"{channel.value} took {SEEN[channel]:.3f} s, which is past the limit of ")
+
+
+def test_a_length_is_told_exactly_enough_to_see_that_it_is_past_its_limit() -> None:
+    assert [above(length_s, 0.001) for length_s in (0.002, 0.0014, 0.00100007)] == ["0.002", "0.001400", "0.001000070"]
 
 
 def test_every_limit_is_judged_and_the_outcomes_own_warnings_stay() -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from mailtrip_checks.outcome import Reply
 from mailtrip_checks.percentiles import Statistics
+from mailtrip_checks.trips import Limit
 from mailtrip_reports.record import SCHEMA, ArrivalBracket, Record, RunRecord, StageSpan, TranscriptLine, from_json
 
 DOC = (Path(__file__).parents[2] / "docs" / "records.md").read_text("utf-8")
 PARTS = {
     "bracket": ArrivalBracket,
     "stages": StageSpan,
+    "limits": Limit,
     "statistics": Statistics,
     "runs": RunRecord,
     "replies": Reply,

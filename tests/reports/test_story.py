@@ -8,7 +8,8 @@ import pytest
 from mailtrip_checks.ends import End, Leg
 from mailtrip_checks.outcome import Direction, Outcome, Stage
 from mailtrip_checks.secrets import Masker
-from mailtrip_checks.trips import Expect, Expected, Trip
+from mailtrip_checks.trips import Channel, Expect, Expected, Limit, Trip
+from mailtrip_reports.html import detail_html
 from mailtrip_reports.record import Record, TranscriptLine, record_unrun
 from mailtrip_reports.story import cause, failure_text, passed_text, summary_line, transcript_text
 
@@ -32,18 +33,20 @@ inbox.trip.yaml:3 inbox · lost, after 300.140 s
   the server said
     smtp DATA: 250 2.0.0 Ok: queued as 4F2
 
+  channels: smtp 0.079 s, mailbox 0.020 s, responses 0.099 s
   smtp server: mail.example.com:25 [192.0.2.10]
   mailbox server: mail.example.com:993 [192.0.2.11]
   AlertSite: 2, test timed out
   environment: new
   token: 6f1c0d5e9a3b4c7f8e2d1a0b9c8d7e6f
+  Message-ID: <6f1c0d5e9a3b4c7f8e2d1a0b9c8d7e6f@example.org>
   what stays: the mail, should it still come to INBOX of probe@example.com: the
     next run removes it
   try: Look in the server's mail log for the Message-ID, in the junk folder, and
     at forwarding rules and quotas of the mailbox; a longer `timeout` helps
     where the path is slow.
 
-  the dialogue ended so (the whole is in "mailtrip transcript")
+  the dialogue ended so (more is in "mailtrip transcript")
      +0.010 mailbox > a1 LOGIN probe@example.com ***
      +0.020 mailbox < a1 OK [CAPABILITY IMAP4rev1 IDLE UIDPLUS] Logged in
      +0.022 smtp    * connected to 192.0.2.10 port 25
@@ -73,6 +76,9 @@ def test_a_late_mail_shows_its_limit_its_warning_and_when_it_came(late: Record) 
 
     assert text.startswith("inbox.trip.yaml:3 inbox · late, total 0.577 s\n")
     assert "\n  total took 0.577 s, which is past the limit of 0.5 s\n" in text
+    assert "\n  transit  transit    +0.099 s     0.543 s  <-- the longest\n" in text
+    channels = "channels: total 0.577 s (limit 0.5 s), smtp 0.079 s (warning past 0.05 s), mailbox 0.090 s, "
+    assert channels in " ".join(text.split())
     assert "\n  arrived: between 0.447 s and 0.577 s after MAIL FROM\n" in text
     assert "\n  warning: smtp took 0.079 s, which is past the limit of 0.05 s\n" in text
 
@@ -83,6 +89,8 @@ def test_what_passed_is_told_in_short(delivered: Record, undelivered: Record) ->
     assert text.startswith("inbox.trip.yaml:3 inbox · delivered, total 0.577 s\n")
     assert "  mailbox  find       +0.642 s     0.011 s\n" in text
     assert "dialogue" not in text
+    channels = " channels: total 0.577 s, smtp 0.079 s, mailbox 0.090 s, transit 0.543 s, responses 0.169 s "
+    assert channels in " ".join(text.split())
     assert "lost, as expected, responses 0.099 s" in passed_text(undelivered)
     assert "<-- here" not in passed_text(undelivered)
 
@@ -157,3 +165,22 @@ def test_the_cause_is_what_decided(
     assert cause(login_failed) == "login-failed: mail.example.com:993 refused the login of probe@example.com"
     hoped = replace(trip, expect=Expect(Expected.REJECTED))
     assert cause(recorded(outcome, trip=hoped)) == "delivered: expected rejected"
+
+
+@pytest.mark.parametrize(
+    ("channel", "longest"), [(Channel.SMTP, "submit"), (Channel.MAILBOX, "delete"), (Channel.RESPONSES, "delete")]
+)
+def test_what_is_late_marks_the_longest_stage_of_its_channel(
+    recorded: Callable[..., Record], outcome: Outcome, trip: Trip, channel: Channel, longest: str
+) -> None:
+    text = failure_text(recorded(outcome, trip=replace(trip, expect=Expect(limits=(Limit(channel, fail_s=0.05),)))))
+
+    (marked,) = (line for line in text.splitlines() if line.endswith("<-- the longest"))
+    assert f" {longest} " in marked
+
+
+def test_what_a_shade_of_a_millisecond_before_the_start_was_said_is_not_shown_below_zero(lost: Record) -> None:
+    early = TranscriptLine(-0.0002, Leg.SMTP, Direction.SENT, "NOOP")
+    record = replace(lost, transcript=(early,), stages=(replace(lost.stages[0], start_s=-0.0002),))
+
+    assert "-0.000" not in failure_text(record) + transcript_text(record) + detail_html(record)

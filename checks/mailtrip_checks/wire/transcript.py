@@ -12,7 +12,7 @@ from mailtrip_checks.secrets import Masker
 
 LONGEST_LINE = 2_000  # characters of one line that are kept
 MOST_LINES = 1_000  # of one connection; the oldest go first
-MOST_SHOWN = 60  # of one connection to one trip
+MOST_SHOWN = 120  # of one connection to one trip
 
 
 class Transcript:
