@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.ends import End, Leg, hint
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.percentiles import Statistics
 from mailtrip_checks.trips import Channel, Expect, Expected, Limit
@@ -14,6 +14,17 @@ _WANTED_ENDS = {
     Expected.CONNECTED: End.CONNECTED,
     Expected.REJECTED: End.REJECTED,
     Expected.UNDELIVERED: End.LOST,
+}
+_GOOD = (End.DELIVERED, End.ACCEPTED, End.CONNECTED)
+_OTHER_REPLY = (
+    "It was rejected as hoped, but in other words: compare `expect.reply` with the reply above. A code must be the "
+    "reply's own, and what stands between slashes is searched for in all of it, the code included; case counts."
+)
+_CAME_THROUGH = {
+    Expected.REJECTED: "The server took what it should reject: check sender and recipient of the trip and the server's "
+    "rules, and whether it takes every mail first and bounces it later.",
+    Expected.UNDELIVERED: "The mail came through, and should not: check sender and recipient of the trip, and the "
+    "rules and filters that should stop it.",
 }
 
 
@@ -69,6 +80,17 @@ def judge(outcome: Outcome, expect: Expect) -> Judgement:
             warnings.append(_past(limit, length_s, limit.warn_s))
     is_late = late and not failures
     return Judgement(End.LATE if is_late else outcome.end, (*failures, *late), tuple(warnings), seen)
+
+
+def advice(outcome: Outcome, judgement: Judgement, expect: Expect) -> str:
+    """What to look at, in a sentence; empty for what passed."""
+    if judgement.passed:
+        return ""
+    if judgement.end is End.REJECTED and expect.outcome is Expected.REJECTED:
+        return _OTHER_REPLY
+    if judgement.end in _GOOD and expect.outcome in _CAME_THROUGH:
+        return _CAME_THROUGH[expect.outcome]
+    return outcome.advice or hint(judgement.end, outcome.leg)
 
 
 def _wrong_end(outcome: Outcome, expect: Expect) -> Iterator[str]:

@@ -9,7 +9,7 @@ from functools import cache
 from pydantic import TypeAdapter
 
 from mailtrip_checks.ends import ALERTSITE_MEANINGS, End, Leg, alertsite_number, hint
-from mailtrip_checks.judge import Judgement
+from mailtrip_checks.judge import Judgement, advice
 from mailtrip_checks.message import message_id
 from mailtrip_checks.outcome import Direction, Line, Outcome, Reply, Run, Stage
 from mailtrip_checks.percentiles import Statistics
@@ -184,7 +184,7 @@ def record_of(
             at_wall_s=outcome.started_wall_s,
             masker=masker,
         ),
-        hint="" if judgement.passed else clean(outcome.advice or hint(judgement.end, outcome.leg)),
+        hint=clean(advice(outcome, judgement, trip.expect)),
         passed=judgement.passed,
         alertsite=number,
         alertsite_meaning="" if number is None else ALERTSITE_MEANINGS[number],

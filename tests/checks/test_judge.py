@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtrip_checks.ends import End, Leg
-from mailtrip_checks.judge import above, channels, judge
+from mailtrip_checks.judge import above, advice, channels, judge
 from mailtrip_checks.outcome import Bracket, Outcome, Reply, Stage
 from mailtrip_checks.trips import Channel, Expect, Expected, Limit
 
@@ -179,3 +179,31 @@ def test_a_trips_duration_is_the_union_of_its_own_stages(spans: list[tuple[int, 
 
 def test_waiting_for_a_connection_is_in_no_ones_duration() -> None:
     assert DELIVERED.duration_s == 1.0 + 0.5 + 0.125
+
+
+# What to look at.
+
+
+def advised(outcome: Outcome, expect: Expect) -> str:
+    return advice(outcome, judge(outcome, expect), expect)
+
+
+def test_what_was_rejected_in_other_words_is_told_to_look_at_the_pattern() -> None:
+    rejected = replace(ended(End.REJECTED), replies=(Reply(Leg.SMTP, "RCPT", "550 5.1.1 no such user"),))
+    unlike = Expect(Expected.REJECTED, "/unknown/", re.compile("unknown"))
+    assert "compare `expect.reply` with the reply" in advised(rejected, unlike)
+    assert "The address may not exist" in advised(rejected, Expect())
+    assert advised(rejected, Expect(Expected.REJECTED)) == ""
+
+
+@pytest.mark.parametrize("end", [End.DELIVERED, End.ACCEPTED])
+def test_what_came_through_against_hope_has_a_hint(end: End) -> None:
+    assert "took what it should reject" in advised(ended(end), Expect(Expected.REJECTED))
+    assert "came through, and should not" in advised(ended(end), Expect(Expected.UNDELIVERED))
+
+
+def test_what_is_late_is_told_to_look_at_the_timeline_also_where_it_was_rejected_as_hoped() -> None:
+    late = Expect(limits=(Limit(Channel.TOTAL, fail_s=0.001),))
+    assert "the timeline shows" in advised(DELIVERED, late)
+    slow = Expect(Expected.REJECTED, limits=(Limit(Channel.SMTP, fail_s=0.001),))
+    assert "the timeline shows" in advised(ended(End.REJECTED), slow)
