@@ -35,6 +35,15 @@ class Unreachable(TripError, ConnectionError):
     end = End.UNREACHABLE
 
 
+def closed_at_once(host: str) -> Unreachable:
+    """For a server that took the connection and ended it without a word."""
+    return Unreachable(
+        f"{host} closed the connection before a greeting",
+        advice="The server took the connection and closed it at once: its access lists or limits may keep this machine "
+        "out, the port may speak another protocol, or TLS from the first byte (`security: tls`).",
+    )
+
+
 class TimedOut(TripError, TimeoutError):
     """A step or a leg took longer than it may."""
 

@@ -11,6 +11,7 @@ from mailtrip_checks.mailbox.registry import Watch
 from mailtrip_checks.mailbox.waiting import Deletion
 from mailtrip_checks.message import compose
 from mailtrip_checks.outcome import Outcome
+from mailtrip_checks.smtp_pool import leg_to
 from mailtrip_checks.trips import Auth, Protocol, Receive, Send, Trip, Until
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.imap import ImapSession
@@ -99,7 +100,7 @@ async def _dialogue(send: Send, sender: Sender, world: World, journal: Journal, 
         )
     )
     try:
-        async with within(world.clock, send.timeout_s, f"the SMTP leg to {send.via.host}", spent_s=spent_s):
+        async with within(world.clock, send.timeout_s, lambda: journal.dialogue.doing or leg_to(send), spent_s=spent_s):
             await asyncio.shield(dialogue)
     except asyncio.CancelledError:
         until_s = journal.stopped() + grace_s / 2

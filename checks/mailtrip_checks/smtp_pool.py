@@ -71,6 +71,11 @@ class Dialogue:
         self._transcript = None
 
     @property
+    def doing(self) -> str:
+        """What takes the time on the present connection."""
+        return self._transcript.doing if self._transcript else ""
+
+    @property
     def transcript(self) -> tuple[Line, ...]:
         return (*self._lines, *(self._transcript.since(self._mark) if self._transcript else ()))
 
@@ -156,7 +161,7 @@ class SmtpPool:
         stages = Stages(self._network.clock, Leg.SMTP)
         opening = self._exchangers.open if send.via.mx else SmtpSession.open
         try:
-            async with within(self._network.clock, send.timeout_s, f"the SMTP leg to {send.via.host}"):
+            async with within(self._network.clock, send.timeout_s, lambda: transcript.doing or leg_to(send)):
                 return await opening(
                     send.via, self._network, helo=send.helo, stages=stages, transcript=transcript, warn=warn
                 )
@@ -166,6 +171,12 @@ class SmtpPool:
     async def close(self) -> None:
         """Close what is still open."""
         await asyncio.gather(*(connection.close() for line in self._lines.values() for connection in line.idle))
+
+
+def leg_to(send: Send) -> str:
+    """The SMTP leg, where nothing better is known of what takes the time."""
+    where = f"{send.via.host}:{send.via.port}" if send.via.port else send.via.host
+    return f"the SMTP leg to {where}"
 
 
 async def _trim(line: _Line) -> None:

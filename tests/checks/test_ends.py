@@ -54,3 +54,10 @@ def test_errors_are_those_of_python_too() -> None:
     assert issubclass(errors.Unresolved, OSError)
     assert issubclass(errors.Unreachable, ConnectionError)
     assert issubclass(errors.TimedOut, TimeoutError)
+
+
+def test_who_closed_at_once_did_answer() -> None:
+    error = errors.closed_at_once("mail.example.com:25")
+    assert error.what == "mail.example.com:25 closed the connection before a greeting"
+    assert "took the connection and closed it at once" in error.advice
+    assert "Nobody answers" not in error.advice

@@ -1,6 +1,7 @@
 """SMTP connections that are handed from trip to trip."""
 
 import asyncio
+import re
 from collections.abc import Generator
 from dataclasses import replace
 from itertools import pairwise
@@ -198,4 +199,5 @@ async def test_a_server_that_hangs_costs_its_leg_and_no_more(servers: MailServer
         await until(lambda: bench.said("MAIL", "smtp"))
         outcome = await through_time(task, clock, 0.1)
     assert (outcome.end, outcome.leg, outcome.stage) == (End.TIMED_OUT, Leg.SMTP, "submit")
+    assert re.match(r"waiting for the answer to RCPT at \S+:\d+ \[127\.0\.0\.1\]: no answer within ", outcome.what)
     assert outcome.duration_s <= 6

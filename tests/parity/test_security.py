@@ -34,7 +34,7 @@ STARTTLS = Cell(End.DELIVERED, "STARTTLS")
 TLS = Cell(End.DELIVERED, "TLS")
 # Fell back to plain, with a warning.
 NO_STARTTLS = Cell(End.DELIVERED, "plain", "does not offer STARTTLS: the connection is not encrypted")
-NO_TLS = Cell(End.DELIVERED, "plain", "offers no TLS: the connection is not encrypted")
+NO_TLS = Cell(End.DELIVERED, "plain", "offers no TLS from the first byte: the connection is not encrypted")
 TURNED_AWAY = Cell(End.DELIVERED, "plain", "refused STARTTLS")
 # Failed.
 LACKS = Cell(End.TLS_FAILED, "", "does not offer STARTTLS, which this definition requires")

@@ -92,7 +92,8 @@ def test_an_smtp_server_that_does_not_reply_in_time_is_left(desk: Desk) -> None:
     silent = f"{{host: 127.0.0.1, port: {desk.servers.ports.smtps}, security: none}}"  # TLS waits for the client
     record = desk.one(f"{{send: {{via: {silent}, from: a@example.org, to: u0@example.test, timeout: 200ms}}}}")
     assert (record.end, record.leg, record.alertsite) == ("timed-out", "smtp", 2)
-    assert "0.2 s" in record.what
+    where = f"127.0.0.1:{desk.servers.ports.smtps} [127.0.0.1]"
+    assert (record.what, record.stage) == (f"waiting for the greeting at {where}: no answer within 0.2 s", "connect")
     assert desk.servers.commands("smtps") == []
 
 

@@ -68,7 +68,7 @@ async def secured(
         except TlsNotOffered:
             if security is Security.TLS:
                 raise
-            warn(f"{where} offers no TLS: the connection is not encrypted")
+            warn(f"{where} offers no TLS from the first byte: the connection is not encrypted")
             return await dial(False)
     session = await dial(False)
     if security is Security.NONE:
@@ -118,8 +118,10 @@ async def open_socket(
         failures.append(f"{host}: {reason}")
         transcript.note(f"{host} port {port}: {reason}")
 
+    transcript.doing = f"looking up {endpoint.host}"
     with stages.of("resolve"):
         addresses = interleaved(await _resolve(endpoint))
+    transcript.doing = f"connecting to {endpoint.host}:{endpoint.port}"
     with stages.of("connect"):
         sock = await first_connected(addresses, make, network.clock, attempt_delay_s, failed)
         if sock is None:

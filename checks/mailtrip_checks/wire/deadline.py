@@ -1,6 +1,6 @@
 """Deadlines that say what took too long."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from mailtrip_checks.clock import Clock
@@ -8,10 +8,12 @@ from mailtrip_checks.errors import TimedOut
 
 
 @asynccontextmanager
-async def within(clock: Clock, for_s: float, what: str, *, spent_s: float = 0.0) -> AsyncGenerator[None]:
+async def within(
+    clock: Clock, for_s: float, what: str | Callable[[], str], *, spent_s: float = 0.0
+) -> AsyncGenerator[None]:
     """Bound the body to `for_s` seconds; past that it is cancelled, and TimedOut names `what`.
 
-    `spent_s` of them are gone already.
+    `spent_s` of them are gone already. A callable names what is being done when the time is up.
 
     A TimeoutError of the body's own (ETIMEDOUT from the kernel) ends the same way.
     """
@@ -21,4 +23,5 @@ async def within(clock: Clock, for_s: float, what: str, *, spent_s: float = 0.0)
     except TimedOut:
         raise
     except TimeoutError as error:
-        raise TimedOut(f"{what}: no answer within {for_s:g} s") from error
+        doing = what if isinstance(what, str) else what()
+        raise TimedOut(f"{doing}: no answer within {for_s:g} s") from error

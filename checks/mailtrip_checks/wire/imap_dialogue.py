@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, Unreachable
+from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, closed_at_once
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.imap_command import Part, encode
@@ -107,7 +107,7 @@ class Dialogue:
                 said = self._excerpt(self._parser.unfinished)
                 raise ProtocolError(f"{host} closed the connection in the middle of its greeting: {said}")
             case None:
-                raise Unreachable(f"{host} closed the connection before a greeting")
+                raise closed_at_once(host)
             case Status(tag=None, condition=Condition.OK | Condition.PREAUTH):
                 return response
             case Status(tag=None, condition=Condition.BYE):

@@ -1,6 +1,6 @@
 """Commands and answers on one POP3 connection: deadlines, pairing, and what the transcript may show."""
 
-from mailtrip_checks.errors import ProtocolError, Refused, TlsFailed, TripError, Unreachable
+from mailtrip_checks.errors import ProtocolError, Refused, TlsFailed, TripError, closed_at_once
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.login import wire_bytes
@@ -99,7 +99,7 @@ class Dialogue:
         held = self._masked(shown(self._parser.held))
         self.stream.transcript.received(held)
         if step == "the greeting" and not held:
-            return Unreachable(f"{self.host} closed the connection before a greeting")
+            return closed_at_once(self.host)
         return ProtocolError(f"{self.host} closed the connection at {step}", reply=held)
 
     def _masked(self, text: str) -> str:

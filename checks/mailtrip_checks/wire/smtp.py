@@ -117,9 +117,9 @@ class SmtpSession:
 
     async def offers_starttls(self) -> bool:
         """Whether EHLO lists STARTTLS."""
-        with self._stages.of("tls"):
+        with self._stages.of("connect"):
             await self._hello()
-            return self._client.supports_extension("starttls")
+        return self._client.supports_extension("starttls")
 
     async def starttls(self) -> None:
         """Switch to TLS; raises StarttlsRefused, or TlsFailed for the handshake or for injected plaintext."""

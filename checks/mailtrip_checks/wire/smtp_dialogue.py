@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import aiosmtplib
 
-from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, Unreachable
+from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, Unreachable, closed_at_once
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.login import too_many
@@ -86,12 +86,14 @@ class Dialogue:
         self.broken = True
         self._nothing_unasked()
         self.bridge.shows = shows
+        awaited = step if step == GREETING else f"the answer to {step}"
+        self.transcript.doing = f"waiting for {awaited} at {self.host}"
         try:
             answer = await self._answer(step, call)
         finally:
             self.bridge.shows = None
         if not 200 <= answer.code <= 599:
-            raise ProtocolError(f"{self.host} answered {step} with what is no SMTP reply: {answer.text!r}")
+            raise self._no_reply(step, answer.text)
         if answer.code == _CLOSING:
             # Not at the login: that may be for refused ones, and to try again would lock the account.
             refused = Busy if step in _WELCOME or too_many(answer.text) else Refused
@@ -145,10 +147,17 @@ class Dialogue:
         if unasked:
             raise ProtocolError(f"{self.host} sent something without being asked", reply=unasked)
 
+    def _no_reply(self, step: str, said: str) -> ProtocolError:
+        # aiosmtplib puts words of its own before a line that does not begin with a code.
+        said = said.removeprefix("Malformed SMTP response line: ")
+        if step == GREETING:
+            return ProtocolError(f"{self.host} greeted with `{said}`, which is no SMTP")
+        return ProtocolError(f"{self.host} answered {step} with `{said}`, which is no SMTP reply")
+
     def _closed(self, step: str) -> TripError:
         begun = self.network.masker.mask(self.bridge.unasked)
         if step == GREETING and not begun:
-            return Unreachable(f"{self.host} closed the connection before a greeting")
+            return closed_at_once(self.host)
         return ProtocolError(f"{self.host} closed the connection at {step}", reply=begun)
 
     def _shown(self, code: int, text: str) -> str:

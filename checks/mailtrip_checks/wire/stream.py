@@ -121,6 +121,7 @@ class Stream(asyncio.Protocol):
         if self._chunks:
             raise TlsFailed(f"{self.where} sent plaintext behind its answer to STARTTLS: somebody may have injected it")
         context = self._network.contexts.for_trust(self.endpoint.trust)
+        self.transcript.doing = f"the TLS handshake with {self.host}"
         loop = asyncio.get_running_loop()
         try:
             secure = await loop.start_tls(
@@ -183,6 +184,7 @@ async def open_stream(
     if context is None:
         await loop.create_connection(lambda: stream, sock=sock)
         return stream
+    transcript.doing = f"the TLS handshake with {stream.host}"
     with stages.of("tls"):
         try:
             await loop.create_connection(

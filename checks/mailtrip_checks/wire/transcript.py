@@ -22,6 +22,8 @@ class Transcript:
         self._clock = clock
         self._leg = leg
         self._masker = masker
+        self.doing = ""
+        """What takes the time now, with host and port: `waiting for the greeting at mail.example.com:25`."""
         self._lines: deque[Line] = deque(maxlen=MOST_LINES)
         self._added = 0
 
