@@ -55,7 +55,7 @@ def build(source: Source, keys: TripKeys, subject: Subject, endpoints: Endpoints
     """The trip; None, and a mistake, where it cannot be one."""
     if not subject.has("send") and not subject.has("receive"):
         what = "has neither `send` nor `receive`; write at least one of the two"
-        subject.mistakes.add(source.mark, subject.prefix, what)
+        subject.mistakes.add(source.mark, f"trips.{source.id}", what)
         return None
     recipient = keys.send.to[0] if keys.send and keys.send.to else ""
     send = _send(keys.send, subject, endpoints, recipient) if keys.send else None

@@ -1,5 +1,6 @@
 """From what `via` or `at` names to an `Endpoint`, every default decided."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -90,7 +91,7 @@ class Endpoints:
                 mapping = as_mapping(place)
                 if mapping is None:
                     name, key = str(place), f"servers.{place}"
-                    mapping = self._named(trip, place)
+                    mapping = self._named(trip, place, "smtp" if way is _VIA else "imap")
             except ValueError as error:
                 trip.add(way, str(error))
         if not isinstance(mapping, Map):
@@ -99,11 +100,11 @@ class Endpoints:
         keys = with_provider(validated(ServerKeys, subject), subject, sends=way is _VIA)
         return _Server(name, keys, subject)
 
-    def _named(self, trip: Subject, name: Text) -> Tree:
+    def _named(self, trip: Subject, name: Text, scheme: str) -> Tree:
         """The server of this name, filled in; raises ValueError where there is none."""
         raw = self._servers.get(name)
         if raw is None:
-            raise ValueError(self._no_server(name))
+            raise ValueError(self._no_server(name, scheme))
         filled = self._references.fill(raw, trip.row, f"servers.{name}", trip.mistakes)
         if isinstance(filled, Text) and not _unfilled(filled):
             mapping = as_mapping(filled)
@@ -112,13 +113,15 @@ class Endpoints:
             return mapping
         return filled
 
-    def _no_server(self, name: Text) -> str:
+    def _no_server(self, name: Text, scheme: str) -> str:
         # What looks like a mistyped URL can hold a password.
         if any(character in name for character in ":/@"):
             return "is neither a server's name nor a URL; write it as imaps://mail.example.com"
         known = sorted([EMBEDDED, *(key for key, value in self._servers.items() if value is not None)])
         near = did_you_mean(name, known) if name.literal else ""
-        return f"{shown(name)} is no server{near or f'; there is {one_of(known)}'}"
+        is_host = name.literal and re.fullmatch(r"[\w-]+(\.[\w-]+)+", name)
+        url = f", or write {'pop3' if name.startswith('pop') else scheme}://{name}" if is_host else ""
+        return f"{shown(name)} is no server{near or f'; there is {one_of(known)}'}{url}"
 
 
 def _unfilled(text: Text) -> bool:

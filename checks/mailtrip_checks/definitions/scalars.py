@@ -4,10 +4,11 @@ All raise ValueError, whose text says what is wrong and what to write instead. A
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
@@ -158,8 +159,10 @@ def whole(lowest: int, highest: int) -> Callable[[object], int]:
     return parse
 
 
-def word(words: type[Word], *, not_yet: frozenset[str] = frozenset()) -> Callable[[object], Word]:
-    """One of a closed set."""
+def word(
+    words: type[Word], *, not_yet: frozenset[str] = frozenset(), meant: Mapping[str, Word] = MappingProxyType({})
+) -> Callable[[object], Word]:
+    """One of a closed set; `meant` are other names of its words, to suggest."""
 
     def parse(value: object) -> Word:
         found = text(value)
@@ -168,7 +171,8 @@ def word(words: type[Word], *, not_yet: frozenset[str] = frozenset()) -> Callabl
             return words(found)
         if found in not_yet:
             raise ValueError(f"`{found}` is not supported yet; write {one_of(known)}")
-        near = did_you_mean(found, known) or f"; write {one_of(known)}"
+        other = meant.get(found.lower())
+        near = f"; did you mean `{other}`?" if other else did_you_mean(found, known) or f"; write {one_of(known)}"
         raise ValueError(f"{shown(found)} is not one of {', '.join(known)}{near}")
 
     return parse

@@ -25,6 +25,13 @@ _OWN_HEADERS: Final = {
     "to": "write it under `to`",
 }
 
+_PROVIDER: Final = scalars.word(
+    trips.Provider,
+    meant={
+        **dict.fromkeys(("hotmail", "live", "msn", "microsoft", "office365"), trips.Provider.OUTLOOK),
+        **dict.fromkeys(("google", "googlemail"), trips.Provider.GMAIL),
+    },
+)
 _PROTOCOL: Final = scalars.word(trips.Protocol)
 
 
@@ -76,8 +83,33 @@ def _limit(value: object) -> object:
     return Map(value.at, [("fail", value)]) if isinstance(value, Text) else value
 
 
+def _percentile(value: object) -> float:
+    if not isinstance(value, Map):
+        return scalars.duration_s(value)
+    raise ValueError("is a mapping; write the one duration past which the trip fails, as in `p95: 2s`")
+
+
+def _attachments(value: object) -> object:
+    if not isinstance(value, Text | Map):
+        return value
+    is_now = f"one value; write [{_with_path(value)}]" if isinstance(value, Text) else "a mapping; write [{path: FILE}]"
+    raise ValueError(f"is {is_now}")
+
+
+def _attachment(value: object) -> object:
+    if not isinstance(value, Text):
+        return value
+    raise ValueError(f"is one value; write {_with_path(value)}")
+
+
+def _with_path(value: Text) -> str:
+    return f"{{path: {value}}}" if value.literal and re.fullmatch(r"[\w./-]{1,60}", value) else "{path: FILE}"
+
+
 def _repeat(value: object) -> object:
-    return Map(value.at, [("times", value)]) if isinstance(value, Text) else value
+    if not isinstance(value, Items):
+        return Map(value.at, [("times", value)]) if isinstance(value, Text) else value
+    raise ValueError("is a list; write a number, as in `repeat: 3`, or {times: 3, every: 5m}")
 
 
 def _delete(value: object) -> trips.Delete:
@@ -179,7 +211,7 @@ class OAuth2Keys(Keys):
 
 
 class ServerKeys(Keys):
-    provider: Annotated[trips.Provider, PlainValidator(scalars.word(trips.Provider))] | None = None
+    provider: Annotated[trips.Provider, PlainValidator(_PROVIDER)] | None = None
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
     embedded: Annotated[str, PlainValidator(_host_name)] | None = None
     domains: tuple[Domain, ...] | None = None
@@ -216,6 +248,11 @@ class AttachmentKeys(Keys):
     name: Filled | None = None
 
 
+Attachments: TypeAlias = Annotated[
+    tuple[Annotated[AttachmentKeys, BeforeValidator(_attachment)], ...], BeforeValidator(_attachments)
+]
+
+
 class SendKeys(Keys):
     not_yet = frozenset({"raw", "retry_deferred", "bounces"})
     via: Place | None = None
@@ -227,7 +264,7 @@ class SendKeys(Keys):
     headers: dict[Annotated[str, PlainValidator(_header_name)], Line | None] | None = None
     text: Plain | None = None
     html: Plain | None = None
-    attachments: tuple[AttachmentKeys, ...] | None = None
+    attachments: Attachments | None = None
     auth: Login | None = None
     oauth2: OAuth2Keys | None = None
     user: Filled | None = None
@@ -253,14 +290,17 @@ class ReceiveKeys(Keys):
     step_timeout: Duration | None = None
 
 
+Percentile: TypeAlias = Annotated[float, PlainValidator(_percentile)]
+
+
 class LimitKeys(Keys):
     warn: Duration | None = None
     fail: Duration | None = None
-    p50: Duration | None = None
-    p75: Duration | None = None
-    p90: Duration | None = None
-    p95: Duration | None = None
-    p99: Duration | None = None
+    p50: Percentile | None = None
+    p75: Percentile | None = None
+    p90: Percentile | None = None
+    p95: Percentile | None = None
+    p99: Percentile | None = None
 
 
 Limit: TypeAlias = Annotated[LimitKeys, BeforeValidator(_limit)]

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
 from mailtrip_checks.definitions.references import NO_ROW, Row
-from mailtrip_checks.definitions.schema import ExpectKeys, Keys, ReceiveKeys, SendKeys, TripKeys
+from mailtrip_checks.definitions.schema import ExpectKeys, FileKeys, Keys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
 from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree
 
 Way: TypeAlias = tuple[str | int, ...]
@@ -93,7 +93,7 @@ def _tell(model: type[Keys], subject: Subject, error: ErrorDetails) -> None:
     if isinstance(node, Text) and node.literal and REFERENCE in node:
         return
     if error["type"] == "extra_forbidden":
-        subject.add(way, _unknown(model, way), at_key=True)
+        subject.add(way, _unknown(model, way, node), at_key=True)
     elif error["type"] == "value_error":
         at_key = way[-1] == _KEY_ITSELF
         subject.add(way[:-1] if at_key else way, str(error.get("ctx", {}).get("error")), at_key=at_key)
@@ -117,7 +117,7 @@ def _shape(kind: str, way: Way, node: Tree) -> str:
     return f"is {'null' if node is None else is_now}; {_WANTED.get(kind, 'see docs/definitions.md for its form')}"
 
 
-def _unknown(model: type[Keys], way: Way) -> str:
+def _unknown(model: type[Keys], way: Way, value: Tree) -> str:
     key = str(way[-1])
     holder = _model_at(model, way[:-1])
     if key in holder.not_yet:
@@ -125,6 +125,10 @@ def _unknown(model: type[Keys], way: Way) -> str:
     known = known_keys(holder)
     if near := did_you_mean(key, known):
         return f"is no key that there is{near}"
+    if holder is FileKeys and isinstance(value, Map) and known_keys(TripKeys) & value.keys():
+        return "is no key that there is; if it is a trip, indent it below `trips:`"
+    if holder is ExpectKeys and key in known_keys(LimitKeys):
+        return f"belongs under a channel; write it there, as in `total: {{{key}: 2s}}`"
     if holder is TripKeys:
         for leg, keys in _LEGS.items():
             if key in known_keys(keys) | keys.not_yet:

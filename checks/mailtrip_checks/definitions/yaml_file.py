@@ -202,6 +202,8 @@ class _Reader:
         end, start = name.end_mark, value.start_mark
         if end and start and ":" in self._text[end.index : start.index]:
             what = "has no value; write one, `null` to lift what is inherited, or leave it out"
+            if "trips" in (key, inner):  # where `null` says nothing, and the next line is likely to stand too far left
+                what = "has no value; indent what belongs to it below it, or leave it out"
             self._mistakes.add(self._place(name), inner, what)
         else:
             # It may be the tail of a password with a comma in it, so it is not shown.

@@ -93,7 +93,7 @@ TOO_DENSE = "does not exceed `timeout`, 360s here, so a mail may be awaited when
         ("repeat: 1", "5:13: repeat.times: `1` is no whole number from 2 to 10000; write one"),
         ("repeat: {every: 6m}", "5:13: repeat: does not say how often; write `times: 20` too"),
         ("repeat: {times: 2, evry: 6m}", "5:24: repeat.evry: is no key that there is; did you mean `every`?"),
-        ("repeat: []", "5:13: repeat: is a list; write a mapping, as in `{key: value}`"),
+        ("repeat: []", "5:13: repeat: is a list; write a number, as in `repeat: 3`, or {times: 3, every: 5m}"),
         (
             "repeat: {times: 2, every: 6m}" + ALSO_TIMEOUT,
             f"5:31: repeat.every: {TOO_DENSE}; write more, or a shorter `timeout`",

@@ -26,7 +26,7 @@ FILES = {
     "one word": (b"trips", "1:1: is not a mapping"),
     "no trips": (b"servers: {a: smtp://h}\n", "1:1: trips: has no trip; write one under `trips:`"),
     "empty trips": (b"trips: {}\n", "1:8: trips: has no trip"),
-    "blank trips": (b"trips:\n", "1:1: trips: has no value; write one, `null`"),
+    "blank trips": (b"trips:\n", "1:1: trips: has no value; indent what belongs to it below it"),
     "latin-1": (b"a: 1\nb: \xe9\n", "2:4: is not UTF-8 text; save the file as UTF-8"),
     "utf-16": ("a: 1".encode("utf-16"), "1:1: is not UTF-8 text"),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0", "1:1: is not UTF-8 text"),
@@ -69,9 +69,20 @@ KEYS = {
         f"{OK}zzz: {{}}\n",
         "3:1: zzz: is no key that there is; there are defaults, environments, servers, trips",
     ),
+    "a trip in the first column": (
+        f"{OK}two:\n  {SEND}\n",
+        "3:1: two: is no key that there is; if it is a trip, indent it below `trips:`",
+    ),
+    "a trip whose keys stand too far left": (
+        f"{OK}  two:\n",
+        "3:3: trips.two: has no value; indent what belongs to it below it",
+    ),
     "a trip that is null": (f"{OK}  two: null\n", "3:3: trips.two: is no mapping; write one"),
     "a trip that is a word": (f"{OK}  two: x\n", "3:8: trips.two: is no mapping; write one, as in `{key: value}`"),
-    "an empty trip": (f"{OK}  two: {{}}\n", "3:3: has neither `send` nor `receive`; write at least one of the two"),
+    "an empty trip": (
+        f"{OK}  two: {{}}\n",
+        "3:3: trips.two: has neither `send` nor `receive`; write at least one of the two",
+    ),
     "a name with ::": (f'{OK}  "a::b": {{{SEND}}}\n', "3:3: trips: cannot be a trip's name; leave out `::`"),
     "a name with []": (f'{OK}  "a[b]": {{{SEND}}}\n', "3:3: trips: cannot be a trip's name"),
     "a name with a backslash": (f"{OK}  a\\b: {{{SEND}}}\n", "3:3: trips: cannot be a trip's name"),
@@ -115,6 +126,51 @@ TRIPS = {
     "a server nearly": (
         "{send: {via: embeded, from: a@x, to: b@x}}",
         "2:21: send.via: `embeded` is no server; did you mean `embedded`?",
+    ),
+    "a host that is no server": (
+        "{send: {via: mail.example.com, from: a@x, to: b@x}}",
+        "2:21: send.via: `mail.example.com` is no server; there is embedded, or write smtp://mail.example.com",
+    ),
+    "a mailbox's host that is no server": (
+        "{receive: {at: imap.example.com, user: u}}",
+        "2:23: receive.at: `imap.example.com` is no server; there is embedded, or write imap://imap.example.com",
+    ),
+    "a maildrop's host that is no server": (
+        "{receive: {at: pop.example.com, user: u}}",
+        "2:23: receive.at: `pop.example.com` is no server; there is embedded, or write pop3://pop.example.com",
+    ),
+    "a provider by a name of its own": (
+        "{send: {via: {provider: hotmail}, from: a@x, to: b@x}}",
+        "2:32: send.via.provider: `hotmail` is not one of gmail, outlook; did you mean `outlook`?",
+    ),
+    "a provider by another name": (
+        "{send: {via: {provider: GoogleMail}, from: a@x, to: b@x}}",
+        "2:32: send.via.provider: `GoogleMail` is not one of gmail, outlook; did you mean `gmail`?",
+    ),
+    "an attachment as a word": (
+        "{send: {via: embedded, from: a@x, to: b@x, attachments: x.pdf}}",
+        "2:64: send.attachments: is one value; write [{path: x.pdf}]",
+    ),
+    "an attachment as a word in a list": (
+        "{send: {via: embedded, from: a@x, to: b@x, attachments: [x.pdf]}}",
+        "2:65: send.attachments.1: is one value; write {path: x.pdf}",
+    ),
+    "an attachment with blanks in its name": (
+        "{send: {via: embedded, from: a@x, to: b@x, attachments: [my x.pdf]}}",
+        "2:65: send.attachments.1: is one value; write {path: FILE}",
+    ),
+    "an attachment outside a list": (
+        "{send: {via: embedded, from: a@x, to: b@x, attachments: {size: 1B}}}",
+        "2:64: send.attachments: is a mapping; write [{path: FILE}]",
+    ),
+    "repeat as a list": (f"{{{SEND}, repeat: [3]}}", "2:60: repeat: is a list; write a number, as in `repeat: 3`"),
+    "a percentile of no channel": (
+        f"{{{SEND}, expect: {{p95: 2s}}}}",
+        "2:61: expect.p95: belongs under a channel; write it there, as in `total: {p95: 2s}`",
+    ),
+    "a percentile that warns": (
+        f"{{{SEND}, repeat: 3, expect: {{smtp: {{p99: {{warn: 1ms}}}}}}}}",
+        "2:84: expect.smtp.p99: is a mapping; write the one duration past which the trip fails",
     ),
     "a list as via": (
         "{send: {via: [a], from: a@x, to: b@x}}",
@@ -501,7 +557,7 @@ trips:
         (6, 39, "send.subjct"),
         (7, 39, "receive.interval"),
         (8, 21, "expect.total.fail"),
-        (9, 3, ""),
+        (9, 3, "trips.two"),
         (11, 17, "matrix.a"),
         (12, 22, "send.priority"),
     ]
