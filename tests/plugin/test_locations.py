@@ -142,7 +142,7 @@ def test_a_lost_location_fails_what_it_had_not_ended_and_the_others_go_on(projec
     for nodeid in lost:
         assert str(told[nodeid]["what"]).startswith("location berlin was lost: ")
         assert (told[nodeid]["end"], told[nodeid]["location"]) == ("cancelled", "berlin")
-        result.stdout.fnmatch_lines([f"FAILED {nodeid.replace('[', '[[]')} - location berlin was lost: *"])
+        result.stdout.fnmatch_lines([f"FAILED {nodeid.replace('[', '[[]')}*"])
     result.stdout.no_fnmatch_line("*replacing crashed worker*")
     failed = [case.attrib["name"] for case in ET.parse(project.pytester.path / "out.xml").iter("testcase") if len(case)]
     assert {"t02[berlin]", "t03[berlin]"} <= set(failed)
@@ -190,7 +190,7 @@ def test_a_location_that_is_lost_before_it_collects_fails_what_the_others_have(p
     result = project.run(*TWO, "-rf")
     result.assert_outcomes(passed=2, failed=2)
     told = "location berlin was lost: *No module named 'colours'"
-    result.stdout.fnmatch_lines([told, "FAILED many.trip.yaml::t00[[]berlin] - location berlin was lost: *"])
+    result.stdout.fnmatch_lines([told, "FAILED many.trip.yaml::t00[[]berlin]*"])
     assert project.mails() == (2, 2)
 
 
