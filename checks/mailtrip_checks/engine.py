@@ -4,11 +4,12 @@ The rest of the program is not asynchronous: it submits trips, waits for each by
 """
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,7 @@ from mailtrip_checks.world import Embedded, World
 
 STOP_MARGIN_S = 5.0
 LEAVE_WITHIN_S = 1.0
+GIVEN_UP_WITHIN_S = 0.1
 RATE_OVER_S = 5.0
 # The first steps of thousands of trips in one turn of the loop would stall those that already fly.
 LAUNCHED_AT_ONCE = 50
@@ -145,19 +147,23 @@ class Engine:
         flying = [journal for run in list(self._runs.values()) if (journal := run.journal) is not None]
         return sum(journal.submission.phase is not Phase.NOT_SENT for journal in flying)
 
-    def stop(self, *, in_haste: bool = False) -> tuple[Outcome, ...]:
+    def stop(self, given_up: Callable[[], bool] = lambda: False) -> tuple[Outcome, ...]:
         """Cancel what is not done, clean up within the grace, end the thread; the outcomes of what was cancelled.
 
-        A second call does nothing. Where the first was interrupted (Ctrl-C), one `in_haste` gives up the clean-up.
+        A second call does nothing. Once `given_up` says so, the clean-up is cut short, and what stays is told all the
+        same.
         """
         if self._loop.is_closed():
             return ()
         unfinished = [run for run in self._runs.values() if not run.result.done()]
-        stopping = asyncio.run_coroutine_threadsafe(
-            _end_all_others() if in_haste else self._stop(unfinished), self._loop
-        )
-        with suppress(TimeoutError):  # what is known by then is told all the same
-            stopping.result(self._grace_s + STOP_MARGIN_S)
+        stopping = asyncio.run_coroutine_threadsafe(self._stop(unfinished), self._loop)
+        for _ in range(math.ceil((self._grace_s + STOP_MARGIN_S) / GIVEN_UP_WITHIN_S)):
+            if futures.wait({stopping}, GIVEN_UP_WITHIN_S).done:
+                break
+            if given_up():
+                leaving = asyncio.run_coroutine_threadsafe(_end_all_others(), self._loop)
+                futures.wait({leaving}, 3 * LEAVE_WITHIN_S)
+                break
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_MARGIN_S)
         for run in unfinished:

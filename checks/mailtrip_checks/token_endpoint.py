@@ -81,7 +81,7 @@ async def _post(url: str, form: dict[str, str], where: str) -> tuple[int, bytes]
         context = await asyncio.to_thread(_tls_for_httpx)
     except ModuleNotFoundError as error:
         what = f"the token endpoint {where} needs httpx, which is not installed"
-        raise TokenFailed(what, advice="Run `pip install pytest-mailtrip[oauth]`.") from error
+        raise TokenFailed(what, advice="Run `pip install 'pytest-mailtrip[oauth]'`.") from error
     import httpx
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--mailtrip-var",
         metavar="NAME=VALUE",
+        type=_variable,
         action="append",
         default=[],
         help="value for ${var:NAME} in definitions; may be given more than once",
@@ -42,9 +45,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--mailtrip-grace",
         metavar="SECONDS",
-        type=float,
+        type=_seconds,
         default=10.0,
-        help="how long a stopped run may take to delete what it sent (default: %(default)g; 4 in a worker of xdist)",
+        help="how long a stopped run may clean up; half of it waits for mails on their way "
+        "(default: %(default)g; 4 in a worker of xdist)",
     )
     group.addoption(
         "--mailtrip-sensor-tags",
@@ -60,10 +64,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError("write a whole number above 0")
     return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError("write seconds, 0 or more")
+    return seconds
+
+
+def _variable(text: str) -> str:
+    if not all(text.partition("=")[:2]):
+        raise argparse.ArgumentTypeError("write NAME=VALUE")  # and no word of what was written: it may be a secret
+    return text
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from mailtrip import results
+from mailtrip import results, signals
 from mailtrip.embedded import EmbeddedServers
 from mailtrip.flights import Teller, done_elsewhere
 from mailtrip.live import LiveLine
@@ -162,13 +162,10 @@ class Runner:
         """End what still runs, and leave what could not be deleted for the end of the report."""
         if self._engine is None:
             return
-        try:
+        with signals.noted() as stopped_again:
             self._say_what_is_cleaned_up(self._engine.mails_out)
-            self._engine.stop()
-        except (KeyboardInterrupt, pytest.exit.Exception):
-            # The second one, mostly: pytest is about to end, and what stays must be told.
-            self._engine.stop(in_haste=True)
-            if self._session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._engine.stop(stopped_again)
+            if stopped_again() and self._session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
                 self._session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self._embedded is not None:
             self._embedded.stop()

@@ -254,7 +254,7 @@ async def test_a_missing_httpx_says_how_to_get_it(world: World, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "httpx", None)
     error = await world.failure(TokenEndpoint("https://login.example.com", "id", Secret("client secret")))
     assert str(error) == "the token endpoint https://login.example.com needs httpx, which is not installed"
-    assert error.advice == "Run `pip install pytest-mailtrip[oauth]`."
+    assert error.advice == "Run `pip install 'pytest-mailtrip[oauth]'`."
 
 
 # The command.

@@ -105,11 +105,23 @@ def test_variables_come_from_the_command_line_and_from_a_hook(project: Project) 
     project.here("--mailtrip-var=user=u0").assert_outcomes(passed=1)
 
 
-def test_a_variable_without_a_value_is_a_usage_error(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--mailtrip-var=Gehe1mXY", "--mailtrip-var: write NAME=VALUE"),
+        ("--mailtrip-concurrency=0", "--mailtrip-concurrency: write a whole number above 0"),
+        ("--mailtrip-concurrency=many", "--mailtrip-concurrency: write a whole number above 0"),
+        ("--mailtrip-grace=-1", "--mailtrip-grace: write seconds, 0 or more"),
+        ("--mailtrip-grace=nan", "--mailtrip-grace: write seconds, 0 or more"),
+        ("--mailtrip-grace=soon", "--mailtrip-grace: write seconds, 0 or more"),
+    ],
+)
+def test_an_option_that_cannot_be_is_a_usage_error(project: Project, option: str, told: str) -> None:
     project.trips(1)
-    result = project.here("--mailtrip-var=user")
-    assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*--mailtrip-var user: write NAME=VALUE*"])
+    result = project.run(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*argument {told}"])
+    assert "Gehe1mXY" not in result.stderr.str().replace(option, "") + result.stdout.str().replace(option, "")
 
 
 @pytest.mark.parametrize("where", ["--mailtrip-env=new", "ini"])

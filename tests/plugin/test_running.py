@@ -72,6 +72,16 @@ def test_a_warn_limit_passes_with_a_warning(project: Project) -> None:
     result.stdout.fnmatch_lines(["*MailtripWarning: late: total took*past the limit of 0.001 s*"])
 
 
+@pytest.mark.parametrize("style", [("--capture=no",), ("-l",), ()])
+def test_a_warning_quotes_no_line_of_the_file(project: Project, style: tuple[str, ...]) -> None:
+    receive = "receive: {at: in, password: secret word}"
+    way = f"send: {{via: out, from: a@example.org, to: u0@example.test}}, {receive}"
+    project.write("a.trip.yaml", f"trips: {{late: {{{way}, expect: {{total: {{warn: 1ms}}}}}}}}\n")
+    result = project.here("-W", "default", *style)
+    result.assert_outcomes(passed=1, warnings=1)
+    assert "secret word" not in result.stdout.str() + result.stderr.str()
+
+
 def test_a_warning_that_is_made_an_error_fails_without_a_traceback(project: Project) -> None:
     project.servers.delivery_delay_s = 0.01
     project.write("a.trip.yaml", LATE % "{total: {warn: 1ms}}")

@@ -201,7 +201,9 @@ def host(value: object) -> str:
     """A host name or IP address, without port."""
     found = text(value)
     if not _HOST.fullmatch(found):
-        raise ValueError(f"{shown(found)} is no host; write a name or an address only, the port under `port`")
+        # What holds an @ may be user and password.
+        named = "is no host" if "@" in found[1:] else f"{shown(found)} is no host"
+        raise ValueError(f"{named}; write a name or an address only, the port under `port`")
     return str(found)
 
 

@@ -228,6 +228,10 @@ TRIPS = {
         '{send: {via: {host: "h:25"}, from: a@x, to: b@x}}',
         "2:28: send.via.host: `h:25` is no host",
     ),
+    "a login in a host": (
+        '{send: {via: {host: "u:Gehe1mXY@h"}, from: a@x, to: b@x}}',
+        "2:28: send.via.host: is no host",
+    ),
     "a TLS port alone": (
         "{send: {via: {host: h, port: 465}, from: a@x, to: b@x}}",
         "2:37: send.via.port: 465 is for TLS from the first byte; write `security: tls` too",
