@@ -126,7 +126,7 @@ def login_failed_outcome() -> Outcome:
         what="mail.example.com:993 refused the login of probe@example.com",
         advice='Check user and password; this server may want "probe" instead of "probe@example.com".',
         stages=(*OPENED_STAGES[:2], Stage(Leg.MAILBOX, "login", START_S + 0.010, 2.521)),
-        replies=(Reply(Leg.MAILBOX, "LOGIN", refused),),
+        replies=(Reply(Leg.MAILBOX, "login", "Authentication failed."),),
         transcript=(MAILBOX_DIALOGUE[0], Line(START_S + 2.530, Leg.MAILBOX, Direction.RECEIVED, refused)),
     )
 

@@ -66,7 +66,7 @@ def test_the_story_of_a_refused_login_keeps_to_its_leg(login_failed: Record) -> 
 
     assert text.startswith("inbox.trip.yaml:3 inbox · login-failed, after 2.531 s\n")
     assert "           login      +0.010 s     2.521 s  <-- here\n" in text
-    assert "    mailbox LOGIN: a1 NO [AUTHENTICATIONFAILED] Authentication failed.\n" in text
+    assert "    mailbox login: Authentication failed.\n" in text
     assert '  try: Check user and password; this server may want "probe" instead of\n    "probe@example.com".' in text
     assert text.endswith("+2.530 mailbox < a1 NO [AUTHENTICATIONFAILED] Authentication failed.")
 
