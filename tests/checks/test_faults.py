@@ -152,8 +152,7 @@ CASES = {
         Fault.lacks("STARTTLS", protocol="smtp"),
         End.TLS_FAILED,
         NOTHING,
-        "tls",
-        "does not offer STARTTLS",
+        what="does not offer STARTTLS",
         via_security=STARTTLS,
     ),
     "lacks STARTTLS in IMAP": Case(
