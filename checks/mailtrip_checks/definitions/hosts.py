@@ -62,7 +62,7 @@ class Hosts:
                 continue  # a draft, or what it lacks has been told
             if mistake := self._context.fault_mistake(fault):
                 key, what = mistake
-                subject.add(("faults", index, key), what, at_key=key in fault and what.startswith("is no key"))
+                subject.add(("faults", index, key), what)
 
 
 def _host(name: str, keys: ServerKeys) -> Host:
