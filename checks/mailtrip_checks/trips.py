@@ -160,7 +160,7 @@ class Host:
     """A host of its own among the in-process servers: whose mail it keeps, and where other mail goes from it.
 
     `forwards` are addresses, each with those that its mail is sent on to; `relays` are domains, each with the name of
-    the host that is handed its mail.
+    the host that is handed its mail. `faults` are what goes wrong there: the keys and values of each, as written.
     """
 
     name: str
@@ -168,6 +168,7 @@ class Host:
     forwards: tuple[tuple[str, tuple[str, ...]], ...] = ()
     relays: tuple[tuple[str, str], ...] = ()
     echoes: tuple[tuple[str, Echo], ...] = ()
+    faults: tuple[tuple[tuple[str, str | tuple[str, ...]], ...], ...] = ()
 
 
 class Until(StrEnum):

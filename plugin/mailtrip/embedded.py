@@ -10,6 +10,8 @@ from mailtrip_checks.secrets import Secret
 from mailtrip_checks.trips import Auth, Endpoint, FixedToken, Host, OAuth2, Protocol, Security, Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mailtrip_fixtures.servers import MailServers
 
 _IMPLICIT = (Security.TLS, Security.TLS_IF_AVAILABLE)
@@ -61,9 +63,7 @@ class EmbeddedServers:
         return self._by_hosts[hosts]
 
     def _start(self, hosts: tuple[Host, ...]) -> dict[str, MailServers]:
-        from mailtrip_fixtures.servers import MailServers
-
-        found = {host.name: MailServers(name=host.name, domains=host.domains, catch_all=True) for host in hosts}
+        found = {host.name: _made(host) for host in hosts}
         first, *rest = found.values()
         self._running.enter_context(first)
         for servers in rest:
@@ -77,6 +77,25 @@ class EmbeddedServers:
             for domain, name in host.relays:
                 servers.relay(domain, to=name)
         return found
+
+
+def _made(host: Host) -> MailServers:
+    from mailtrip_fixtures.faults import read_fault
+    from mailtrip_fixtures.servers import MailServers
+
+    faults = [read_fault(dict(fault)) for fault in host.faults]
+    return MailServers(name=host.name, domains=host.domains, catch_all=True, faults=faults)
+
+
+def fault_mistake(written: Mapping[str, object]) -> tuple[str, str] | None:
+    """The key of a host's fault that is wrong, and what to write instead; None where nothing is wrong."""
+    from mailtrip_fixtures.faults import FaultMistake, read_fault
+
+    try:
+        read_fault(written)
+    except FaultMistake as mistake:
+        return mistake.key, mistake.what
+    return None
 
 
 def _token_source(servers: MailServers, endpoint: Endpoint, address: str) -> OAuth2:

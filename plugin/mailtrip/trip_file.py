@@ -11,6 +11,7 @@ import pytest
 from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from mailtrip import MailtripWarning
+from mailtrip.embedded import fault_mistake
 from mailtrip.locations import located, location_of
 from mailtrip.sensor_tags import with_sensor_tags
 from mailtrip.stash import BROKEN_FILES
@@ -147,6 +148,7 @@ def definitions(config: pytest.Config) -> Definitions:
             environ=dict(os.environ),
             root=config.rootpath,
             reserved_tags=frozenset(_registered_marks(config)),
+            fault_mistake=fault_mistake,
         )
         config.stash[_DEFINITIONS] = Definitions(context)
     return config.stash[_DEFINITIONS]

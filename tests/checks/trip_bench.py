@@ -271,6 +271,9 @@ class Untouched:
     def _state(self) -> list[tuple[int, bytes, frozenset[str]]]:
         return [(one.uid, one.raw, one.flags) for one in self._folder.messages]
 
+    def __len__(self) -> int:
+        return len(self._were)
+
     def check(self, more: int = 0) -> None:
         """They lie there as before, and so many mails behind them."""
         state = self._state()

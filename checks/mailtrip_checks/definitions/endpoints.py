@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.hosts import Hosts, check_embedded
 from mailtrip_checks.definitions.listening import listener
 from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
@@ -53,10 +54,10 @@ class _Server:
 class Endpoints:
     """Makes the endpoints of one file's trips; equal ones are the same object."""
 
-    def __init__(self, servers: Map, references: References) -> None:
+    def __init__(self, servers: Map, references: References, context: Context) -> None:
         self._servers = servers
         self._references = references
-        self._hosts = Hosts(servers, references)
+        self._hosts = Hosts(servers, references, context)
         self._made: dict[Endpoint, Endpoint] = {}
 
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:

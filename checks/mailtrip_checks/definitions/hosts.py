@@ -2,22 +2,24 @@
 
 from typing import Final
 
+from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
 from mailtrip_checks.definitions.references import NO_ROW, References
 from mailtrip_checks.definitions.schema import ServerKeys
-from mailtrip_checks.definitions.tree import Map
+from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree
 from mailtrip_checks.definitions.validation import Subject, validated
 from mailtrip_checks.trips import Host
 
-OF_A_HOST: Final = ("domains", "forwards", "relays", "echoes")
+OF_A_HOST: Final = ("domains", "forwards", "relays", "echoes", "faults")
 _MEANINGLESS: Final = ("provider", "host", "port", "dns", "ca", "fingerprint", "verify", "command")
 
 
 class Hosts:
     """The hosts that a file's `servers` describe, whether or not a trip speaks to them: mail may pass through them."""
 
-    def __init__(self, servers: Map, references: References) -> None:
+    def __init__(self, servers: Map, references: References, context: Context) -> None:
         self._servers = servers
+        self._context = context
         self._references = references
         self._found: tuple[Host, ...] | None = None
 
@@ -46,11 +48,21 @@ class Hosts:
             if said and (other := described.setdefault(keys.embedded, name)) != name:
                 what = f"describes the host `{keys.embedded}`, as `{other}` does already; write all of it there"
                 subject.add((said[0],), what, at_key=True)
+            self._check_faults(subject, keys.faults or ())
             if said or keys.embedded not in found:
                 found[keys.embedded] = _host(keys.embedded, keys)
         for subject in subjects:
             _check_relays(subject, found)
         return tuple(found.values())
+
+    def _check_faults(self, subject: Subject, faults: tuple[Map, ...]) -> None:
+        for index, fault in enumerate(faults):
+            values = [value for held in fault.values() for value in (held if isinstance(held, Items) else [held])]
+            if any(isinstance(value, Text) and value.literal and REFERENCE in value for value in values):
+                continue  # a draft, or what it lacks has been told
+            if mistake := self._context.fault_mistake(fault):
+                key, what = mistake
+                subject.add(("faults", index, key), what)
 
 
 def _host(name: str, keys: ServerKeys) -> Host:
@@ -60,7 +72,12 @@ def _host(name: str, keys: ServerKeys) -> Host:
         forwards=tuple((keys.forwards or {}).items()),
         relays=tuple((keys.relays or {}).items()),
         echoes=tuple((keys.echoes or {}).items()),
+        faults=tuple(tuple((str(key), _plain(value)) for key, value in fault.items()) for fault in keys.faults or ()),
     )
+
+
+def _plain(value: Tree) -> str | tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, Items) else str(value)
 
 
 def _check_relays(subject: Subject, hosts: dict[str, Host]) -> None:

@@ -44,7 +44,7 @@ def read_outline(layers: Sequence[Layer], references: References, context: Conte
 
 def _reader(layers: Sequence[Layer], references: References, context: Context, mistakes: Mistakes) -> "_Reader":
     ground = lay_over(layers, context.environment, mistakes)
-    return _Reader(ground, references, Endpoints(ground.servers, references), context, mistakes)
+    return _Reader(ground, references, Endpoints(ground.servers, references, context), context, mistakes)
 
 
 def _named(own: Layer) -> Iterator[tuple[str, Map]]:

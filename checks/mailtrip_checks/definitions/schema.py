@@ -218,6 +218,7 @@ class ServerKeys(Keys):
     forwards: dict[Address, Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)]] | None = None
     relays: dict[Domain, Filled] | None = None
     echoes: dict[Address, Annotated[trips.Echo, PlainValidator(scalars.word(trips.Echo))]] | None = None
+    faults: tuple[RawMap, ...] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
     security: Annotated[trips.Security, PlainValidator(scalars.word(trips.Security))] | None = None

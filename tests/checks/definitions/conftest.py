@@ -1,6 +1,6 @@
 """Definitions written to a folder of their own and read from there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ class Folder:
         self.environ: Mapping[str, str] = {}
         self.variables: Mapping[str, str] = {}
         self.reserved_tags: frozenset[str] = frozenset()
+        self.fault_mistake: Callable[[Mapping[str, object]], tuple[str, str] | None] = lambda _: None
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.root / name
@@ -26,7 +27,7 @@ class Folder:
 
     def read(self, text: str | bytes, *, name: str = "a.trip.yaml", environment: str | None = None) -> tuple[Trip, ...]:
         path = self.write(name, text)
-        context = Context(environment, self.variables, self.environ, self.root, self.reserved_tags)
+        context = Context(environment, self.variables, self.environ, self.root, self.reserved_tags, self.fault_mistake)
         return Definitions(context).trips(path)
 
     def one(self, text: str, *, name: str = "a.trip.yaml", environment: str | None = None) -> Trip:

@@ -159,10 +159,47 @@ def test_a_host_stands_under_servers(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["domains: [a.test]", "forwards: {f@a.test: g@b.test}", "relays: {a.test: b}", "echoes: {e@a.test: new}"]
+    "key",
+    [
+        "domains: [a.test]",
+        "forwards: {f@a.test: g@b.test}",
+        "relays: {a.test: b}",
+        "echoes: {e@a.test: new}",
+        "faults: []",
+    ],
 )
 def test_only_an_in_process_host_can_be_told_where_mail_goes(folder: Folder, key: str) -> None:
     server = f"servers: {{a: {{protocol: imap, host: h, password: p, {key}}}}}\n"
     expected = f"a.trip.yaml:1:53: servers.a.{key.partition(':')[0]}: is for an in-process host; write `embedded: NAME`"
     text = server + "trips: {one: {receive: {at: a, user: u}}}\n"
     assert folder.complaint(text).startswith(expected)
+
+
+def test_a_hosts_faults_are_handed_on_as_they_are_written(folder: Folder) -> None:
+    faults = "[{on: RCPT, do: delay, for: '${var:long}', between: [1s, 2s]}, {do: lost}]"
+    folder.variables = {"long": "3s"}
+    trip = folder.one(f"servers: {{a: {{embedded: a, faults: {faults}}}}}\n" + TRIP)
+    delay = (("on", "RCPT"), ("do", "delay"), ("for", "3s"), ("between", ("1s", "2s")))
+    assert trip.hosts == (Host("a", faults=(delay, (("do", "lost"),))),)
+
+
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        ("{do: lost}", "1:36: servers.a.faults: is a mapping; write a list, as in `[a, b]`"),
+        ("[lost]", "1:37: servers.a.faults.1: is no mapping; write one, as in `{key: value}`"),
+        ("[{do: lost, on: x}]", "1:52: servers.a.faults.1.on: is wrong"),
+        ("[{do: lost}]", "1:37: servers.a.faults.1.on: is wrong"),
+        ("[{do: lost, zz: x}]", "1:52: servers.a.faults.1.zz: is no key"),
+    ],
+)
+def test_a_mistake_in_a_fault_is_told_with_its_place(folder: Folder, faults: str, expected: str) -> None:
+    folder.fault_mistake = lambda fault: ("zz", "is no key") if "zz" in fault else ("on", "is wrong")
+    text = f"servers: {{a: {{embedded: a, faults: {faults}}}}}\n" + TRIP
+    assert folder.complaint(text) == f"a.trip.yaml:{expected}"
+
+
+def test_a_fault_whose_value_is_not_there_is_not_judged(folder: Folder) -> None:
+    folder.fault_mistake = lambda _: ("do", "is wrong")
+    complaint = folder.complaint("servers: {a: {embedded: a, faults: [{do: '${var:unset}'}]}}\n" + TRIP)
+    assert "unset" in complaint
