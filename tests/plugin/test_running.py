@@ -74,6 +74,7 @@ def test_a_warn_limit_passes_with_a_warning(project: Project) -> None:
 
 @pytest.mark.parametrize("style", [("--capture=no",), ("-l",), ()])
 def test_a_warning_quotes_no_line_of_the_file(project: Project, style: tuple[str, ...]) -> None:
+    project.servers.delivery_delay_s = 0.01
     receive = "receive: {at: in, password: secret word}"
     way = f"send: {{via: out, from: a@example.org, to: u0@example.test}}, {receive}"
     project.write("a.trip.yaml", f"trips: {{late: {{{way}, expect: {{total: {{warn: 1ms}}}}}}}}\n")
