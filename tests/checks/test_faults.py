@@ -64,6 +64,9 @@ CASES = {
         Fault.close(on="UID STORE", times=1), End.DELIVERED, DONE, warns="needed a second connection"
     ),
     "close of TOP": Case(Fault.close(on="TOP"), End.PROTOCOL_ERROR, SENT, "find", "closed", at=POP3),
+    "close of QUIT with nothing to delete": Case(
+        Fault.close(on="QUIT", protocol="pop3", times=1), End.DELIVERED, DONE, at=POP3
+    ),
     "reset": Case(Fault.reset(on="EXAMINE"), End.PROTOCOL_ERROR, NOTHING, "select", "closed the connection"),
     "reset under TLS": Case(
         Fault.reset(on="RCPT"), End.PROTOCOL_ERROR, NOTHING, "submit", "closed", via_security=STARTTLS
