@@ -80,6 +80,13 @@ CASES = {
     "endless-line": Case(
         Fault.endless_line(on="EXAMINE"), End.PROTOCOL_ERROR, NOTHING, "select", "a line of more than"
     ),
+    "endless-line for a greeting": Case(
+        Fault.endless_line(on="greeting", protocol="imap"),
+        End.PROTOCOL_ERROR,
+        NOTHING,
+        "connect",
+        "bytes in place of a greeting",
+    ),
     "endless-line in SMTP": Case(Fault.endless_line(on="EHLO"), End.PROTOCOL_ERROR, NOTHING, "connect", "too long"),
     "endless-line in POP3": Case(
         Fault.endless_line(on="CAPA"), End.PROTOCOL_ERROR, NOTHING, "login", "a line of more than", at=POP3
@@ -129,6 +136,7 @@ CASES = {
     ),
     "bye": Case(Fault.bye(on="RCPT"), End.REFUSED, NOTHING, "submit", "ended the session at RCPT"),
     "bye behind the mail": Case(Fault.bye(on="end-of-data"), End.REFUSED, NOTHING, "submit", "ended the session"),
+    "bye in POP3": Case(Fault.bye(on="UIDL"), End.REFUSED, NOTHING, "select", "refused UIDL", at=POP3),
     "bye once in IMAP": Case(Fault.bye(on="IDLE", times=1), End.DELIVERED, DONE),
     "bye in IMAP": Case(Fault.bye(on="EXAMINE"), End.PROTOCOL_ERROR, NOTHING, "select", "going down"),
     "greylist": Case(Fault.greylist(), End.DEFERRED, NOTHING, "submit", "deferred RCPT"),
