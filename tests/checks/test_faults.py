@@ -122,6 +122,10 @@ CASES = {
         Fault.refuse(on="login", protocol="imap"), End.LOGIN_FAILED, NOTHING, "login", "refused the login"
     ),
     "refuse EXAMINE": Case(Fault.refuse(on="EXAMINE"), End.REFUSED, NOTHING, "select", "does not open the folder"),
+    "refuse TOP": Case(
+        Fault.refuse(on="TOP"), End.REFUSED, SENT, "find", "refused TOP of mail 10, so it is not known whose", at=POP3
+    ),
+    "refuse TOP once": Case(Fault.refuse(on="TOP", times=1), End.DELIVERED, DONE, at=POP3),
     "refuse the deletion": Case(Fault.refuse(on="UID STORE"), End.UNDELETED, SENT, "delete", "could not be deleted"),
     "refuse SEARCH HEADER": Case(
         Fault.refuse(on="SEARCH", having="HEADER", reply="BAD no such key"),
