@@ -64,6 +64,9 @@ CASES = {
         Fault.close(on="UID STORE", times=1), End.DELIVERED, DONE, warns="needed a second connection"
     ),
     "close of TOP": Case(Fault.close(on="TOP"), End.PROTOCOL_ERROR, SENT, "find", "closed", at=POP3),
+    "close of QUIT with nothing to delete": Case(
+        Fault.close(on="QUIT", protocol="pop3", times=1), End.DELIVERED, DONE, at=POP3
+    ),
     "reset": Case(Fault.reset(on="EXAMINE"), End.PROTOCOL_ERROR, NOTHING, "select", "closed the connection"),
     "reset under TLS": Case(
         Fault.reset(on="RCPT"), End.PROTOCOL_ERROR, NOTHING, "submit", "closed", via_security=STARTTLS
@@ -76,6 +79,13 @@ CASES = {
     "garble in SMTP": Case(Fault.garble(on="DATA"), End.PROTOCOL_ERROR, NOTHING, "submit", "no SMTP reply"),
     "endless-line": Case(
         Fault.endless_line(on="EXAMINE"), End.PROTOCOL_ERROR, NOTHING, "select", "a line of more than"
+    ),
+    "endless-line for a greeting": Case(
+        Fault.endless_line(on="greeting", protocol="imap"),
+        End.PROTOCOL_ERROR,
+        NOTHING,
+        "connect",
+        "bytes in place of a greeting",
     ),
     "endless-line in SMTP": Case(Fault.endless_line(on="EHLO"), End.PROTOCOL_ERROR, NOTHING, "connect", "too long"),
     "endless-line in POP3": Case(
@@ -112,6 +122,10 @@ CASES = {
         Fault.refuse(on="login", protocol="imap"), End.LOGIN_FAILED, NOTHING, "login", "refused the login"
     ),
     "refuse EXAMINE": Case(Fault.refuse(on="EXAMINE"), End.REFUSED, NOTHING, "select", "does not open the folder"),
+    "refuse TOP": Case(
+        Fault.refuse(on="TOP"), End.REFUSED, SENT, "find", "refused TOP of mail 10, so it is not known whose", at=POP3
+    ),
+    "refuse TOP once": Case(Fault.refuse(on="TOP", times=1), End.DELIVERED, DONE, at=POP3),
     "refuse the deletion": Case(Fault.refuse(on="UID STORE"), End.UNDELETED, SENT, "delete", "could not be deleted"),
     "refuse SEARCH HEADER": Case(
         Fault.refuse(on="SEARCH", having="HEADER", reply="BAD no such key"),
@@ -126,6 +140,7 @@ CASES = {
     ),
     "bye": Case(Fault.bye(on="RCPT"), End.REFUSED, NOTHING, "submit", "ended the session at RCPT"),
     "bye behind the mail": Case(Fault.bye(on="end-of-data"), End.REFUSED, NOTHING, "submit", "ended the session"),
+    "bye in POP3": Case(Fault.bye(on="UIDL"), End.REFUSED, NOTHING, "select", "refused UIDL", at=POP3),
     "bye once in IMAP": Case(Fault.bye(on="IDLE", times=1), End.DELIVERED, DONE),
     "bye in IMAP": Case(Fault.bye(on="EXAMINE"), End.PROTOCOL_ERROR, NOTHING, "select", "going down"),
     "greylist": Case(Fault.greylist(), End.DEFERRED, NOTHING, "submit", "deferred RCPT"),

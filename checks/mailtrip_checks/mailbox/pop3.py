@@ -6,7 +6,7 @@ same session; the server removes it at QUIT, and only its +OK makes that certain
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -103,7 +103,8 @@ class Pop3Mailbox(Mailbox):
                 with stages.of("select"):
                     if self.receive.search is not Search.ALL:
                         await self._newcomers.ignore_what_is_there(session)
-                await session.quit()
+                with suppress(TripError):  # nothing was marked, so nothing hangs on how the server says goodbye
+                    await session.quit()
         finally:
             self.opening = tuple(stages.taken)
 
@@ -118,7 +119,7 @@ class Pop3Mailbox(Mailbox):
     async def _look(self, *, thorough: bool) -> None:
         stages = Stages(self.clock, Leg.MAILBOX)
         async with self._session(stages) as session:
-            finds, looked_at = await self._find(session, thorough=thorough)
+            finds, looked_at, unread = await self._find(session, thorough=thorough)
             doomed = [find for find in finds if self._is_doomed(find)]
             started_at_s = self.clock.now()
             failed = await self._remove(session, doomed)
@@ -134,6 +135,9 @@ class Pop3Mailbox(Mailbox):
                 find.waiter.arrived.set_result(
                     Arrival(find.sighting, find.bracket, find.mail, session_stages, deletion)
                 )
+        if unread and not finds:
+            # Ours may be among them, so nobody can say that it is not there.
+            raise Refused(f"{self.host} refused TOP of mail {unread[0]}, so it is not known whose it is")
 
     def _settle(self, find: _Find, deletion: asyncio.Future[Deletion], failed: TripError | None) -> None:
         if failed is None:
@@ -162,20 +166,22 @@ class Pop3Mailbox(Mailbox):
         session = (Stage(s.leg, s.name, s.started_at_s, s.length_s, shared) for s in stages.taken)
         return (*session, *find.stages)
 
-    async def _find(self, session: Pop3Session, *, thorough: bool) -> tuple[list[_Find], set[str]]:
-        """What ends a waiting, and the unique ids of all that was looked at."""
+    async def _find(self, session: Pop3Session, *, thorough: bool) -> tuple[list[_Find], set[str], list[int]]:
+        """What ends a waiting, the unique ids of all that was looked at, and the numbers of what could not be."""
         started_at_s = self.clock.now()
         finds: list[_Find] = []
         looked_at: set[str] = set()
+        unread: list[int] = []
         for number, unique_id in await self._newcomers.unseen(session, thorough=thorough):
             header = await session.top(number)
             if header is None:
-                continue  # refused this time; the next look asks again
+                unread.append(number)  # the next look asks again
+                continue
             looked_at.add(unique_id)
             waited = self.waiter_for(header)
             if waited and waited[0] not in [find.waiter for find in finds]:
                 finds.append(await self._retrieve(session, (number, unique_id), waited, started_at_s))
-        return finds, looked_at
+        return finds, looked_at, unread
 
     async def _retrieve(
         self, session: Pop3Session, listed: tuple[int, str], waited: tuple[Waiter, Sighting], started_at_s: float

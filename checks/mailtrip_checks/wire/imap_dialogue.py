@@ -114,6 +114,8 @@ class Dialogue:
                 text = self.masked(response.text)
                 refused = Busy if response.code == "LIMIT" or too_many(text) else Refused
                 raise refused(f"{host} refuses the connection: {text}", reply=text)
+            case Garbled(shown=""):
+                raise ProtocolError(f"{host} {response.reason} in place of a greeting")
             case _:
                 raise ProtocolError(f"{host} sent no IMAP greeting: {self._excerpt(response.shown)}")
 
@@ -124,8 +126,8 @@ class Dialogue:
             case None:
                 raise self._closed(doing, "")
             case Garbled():
-                said = self._excerpt(response.shown)
-                raise ProtocolError(f"{self.stream.host} {response.reason} while {doing}: {said}")
+                said = f": {self._excerpt(response.shown)}" if response.shown else ""
+                raise ProtocolError(f"{self.stream.host} {response.reason} while {doing}{said}")
             case Status(tag=None, condition=Condition.BYE) if not self._leaving:
                 raise self._closed(doing, response.text)
             case _:

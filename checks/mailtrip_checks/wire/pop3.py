@@ -104,6 +104,8 @@ class Pop3Session:
         """Number and unique id of every mail, in the server's order."""
         answer = await self._dialogue.ask("UIDL", multiline=True)
         if not answer.ok:
+            if _NOT_THE_CREDENTIALS.search(answer.text):
+                raise Refused(f"{self.host} refused UIDL", reply=self._dialogue.said(answer))
             what = f"{self.host} has no UIDL, without which one mail cannot be told from another"
             raise ProtocolError(what, reply=self._dialogue.said(answer))
         listed: list[tuple[int, str]] = []
@@ -296,11 +298,11 @@ def _refusal(answer: Answer, otherwise: TripError) -> TripError:
         of_user = isinstance(otherwise, LoginFailed)
         return Busy(otherwise.what, reply=otherwise.reply, of_user=of_user)
     if _BUSY.search(answer.text):
-        return MaildropBusy("somebody else has the maildrop open", reply=otherwise.reply)
+        return MaildropBusy(f"{otherwise.what}: somebody else has the maildrop open", reply=otherwise.reply)
     if _TOO_SOON.search(answer.text):
-        return LoginTooSoon("the server wants more time between two logins", reply=otherwise.reply)
+        return LoginTooSoon(f"{otherwise.what}: it wants more time between two logins", reply=otherwise.reply)
     if _NOT_THE_CREDENTIALS.search(answer.text):
-        return Refused("the server has a problem of its own with this maildrop", reply=otherwise.reply)
+        return Refused(f"{otherwise.what}: it has a problem of its own", reply=otherwise.reply)
     return otherwise
 
 
