@@ -74,7 +74,10 @@ class _Run:
 
 
 class Engine:
-    """Runs trips. `concurrency` bounds how many are in flight, `grace_s` how long a stop may clean up."""
+    """Runs trips. `concurrency` bounds how many are in flight, `grace_s` how long a stop may clean up.
+
+    Without `tells_passed` the outcomes of trips that passed without a warning have no transcript.
+    """
 
     def __init__(
         self,
@@ -85,12 +88,14 @@ class Engine:
         grace_s: float,
         embedded: Embedded | None = None,
         clock: Clock | None = None,
+        tells_passed: bool = True,
     ) -> None:
         self.masker = masker
         self.clock = clock or SystemClock()
         self._key = key
         self._grace_s = grace_s
         self._embedded = embedded
+        self._tells_passed = tells_passed
         self._slots = asyncio.Semaphore(concurrency)
         self._world: World | None = None
         self._runs: dict[Future[Outcome], _Run] = {}
@@ -177,7 +182,7 @@ class Engine:
     async def _launch(self, runs: Sequence[_Run]) -> None:
         try:
             if self._world is None:
-                self._world = World(self.clock, self._key, self.masker, self._embedded)
+                self._world = World(self.clock, self._key, self.masker, self._embedded, tells_passed=self._tells_passed)
             world = self._world
             # In a thread: the embedded servers may have to start.
             placed = await asyncio.to_thread(world.located, [run.trip for run in runs])

@@ -84,7 +84,7 @@ class Journal:
             stages.append(self.deletion)
         return tuple(sorted(stages, key=lambda stage: stage.started_at_s))
 
-    def outcome(self, end: End, error: TripError | None = None) -> Outcome:
+    def outcome(self, end: End, error: TripError | None = None, *, with_transcript: bool = True) -> Outcome:
         """The trip as it stands, ended by `error` if anything went wrong."""
         stages = self.stages()
         leg, stage = self._where(error, stages)
@@ -107,7 +107,7 @@ class Journal:
             accepted_at_s=self.submission.accepted_at_s,
             bracket=self.arrival.bracket if self.arrival else None,
             replies=replies,
-            transcript=self._transcript(),
+            transcript=self.transcript if with_transcript else (),
             warnings=tuple(dict.fromkeys((*self.dialogue.warnings, *self._mailbox_warnings(), *self.warnings))),
             left_behind=tuple(self.left_behind),
             hosts=self._hosts(),
@@ -130,7 +130,9 @@ class Journal:
     def _mailbox_warnings(self) -> tuple[str, ...]:
         return self.watch.warnings if self.watch else ()
 
-    def _transcript(self) -> tuple[Line, ...]:
+    @property
+    def transcript(self) -> tuple[Line, ...]:
+        """What was said in both legs, by its time. It costs more than all else of an outcome."""
         lines = (*self.dialogue.transcript, *(self.watch.transcript if self.watch else ()))
         return tuple(sorted(lines, key=lambda line: line.at_s))
 

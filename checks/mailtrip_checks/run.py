@@ -31,6 +31,8 @@ def removed_later(receive: Receive | None) -> str:
 async def run_trip(trip: Trip, world: World, journal: Journal, *, grace_s: float) -> Outcome:
     """Send, wait, fetch, delete; the outcome says how far it came. Never raises for what a server did.
 
+    Where the world tells nothing of trips that pass, the outcome of a good end has no transcript.
+
     When cancelled, a trip ends within `grace_s` seconds: what was sent is waited for and deleted, or the journal names
     it as left behind. CancelledError goes on to the caller, who finds the rest in the journal.
     """
@@ -46,7 +48,7 @@ async def run_trip(trip: Trip, world: World, journal: Journal, *, grace_s: float
                 end = End.SKIPPED
     except TripError as error:
         return journal.outcome(error.end, error)
-    return journal.outcome(end)
+    return journal.outcome(end, with_transcript=world.tells_passed)
 
 
 async def _round_trip(trip: Trip, send: Send, receive: Receive, world: World, journal: Journal, grace_s: float) -> End:

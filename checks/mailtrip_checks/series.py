@@ -100,8 +100,10 @@ class Series:
                 world.mailboxes.plan([self.trip.receive])
             self.journal = Journal(self.trip, self._clock, self._on_send)
             outcome = await run_trip(self.trip, world, self.journal, grace_s=grace_s)
-            self.journal = None
             judgement = judge(outcome, self.trip.expect)
+            if not outcome.transcript and self._is_told(judgement):
+                outcome = replace(outcome, transcript=self.journal.transcript)
+            self.journal = None
             self._note(number, attempt, outcome, judgement)
             if judgement.passed or outcome.end is End.CANCELLED or attempt > self.trip.recheck:
                 break
@@ -110,6 +112,10 @@ class Series:
         if self._worst is None or self._last.badness > self._worst.badness:
             self._worst = self._last
         return outcome
+
+    def _is_told(self, judgement: Judgement) -> bool:
+        """Whether there is more to tell of a try than that it passed, or may be once all have run."""
+        return not judgement.passed or bool(judgement.warnings) or self.trip.times > 1 or self.trip.recheck > 0
 
     def _note(self, number: int, attempt: int, outcome: Outcome, judgement: Judgement) -> None:
         self.arrived += outcome.bracket is not None

@@ -14,7 +14,7 @@ from mailtrip_checks.trips import Send
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.smtp import SmtpSession
-from mailtrip_checks.wire.transcript import Stages, Transcript
+from mailtrip_checks.wire.transcript import Excerpt, Stages, Transcript
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Dialogue:
         self.warnings: list[str] = []
         self._transcript: Transcript | None = None
         self._mark = 0
-        self._lines: tuple[Line, ...] = ()
+        self._ended: list[Excerpt] = []
 
     def follows(self, transcript: Transcript, *, handed_on: bool = False) -> None:
         """Report what is said on this connection from now on, too."""
@@ -67,7 +67,8 @@ class Dialogue:
 
     def ends(self) -> None:
         """What is said from now on is another trip's."""
-        self._lines = self.transcript
+        if self._transcript:
+            self._ended.append(self._transcript.since(self._mark))
         self._transcript = None
 
     @property
@@ -77,7 +78,8 @@ class Dialogue:
 
     @property
     def transcript(self) -> tuple[Line, ...]:
-        return (*self._lines, *(self._transcript.since(self._mark) if self._transcript else ()))
+        now = [self._transcript.since(self._mark)] if self._transcript else []
+        return tuple(line for excerpt in (*self._ended, *now) for line in excerpt.lines())
 
 
 class SmtpPool:

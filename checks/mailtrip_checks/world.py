@@ -47,10 +47,22 @@ class Sender(Protocol):
 
 
 class World:
-    """Clock, connections, gates, mailboxes and the installation's key. Made inside the loop that runs the trips."""
+    """Clock, connections, gates, mailboxes and the installation's key. Made inside the loop that runs the trips.
 
-    def __init__(self, clock: Clock, key: bytes, masker: Masker, embedded: Embedded | None = None) -> None:
+    `tells_passed`: whether somebody wants to read the transcripts of trips that pass.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        key: bytes,
+        masker: Masker,
+        embedded: Embedded | None = None,
+        *,
+        tells_passed: bool = True,
+    ) -> None:
         self.clock = clock
+        self.tells_passed = tells_passed
         self.key = key
         self.masker = masker
         self.gates = Gates(clock)

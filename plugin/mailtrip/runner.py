@@ -51,7 +51,6 @@ class Runner:
         self._told: Mapping[str, str] | None = getattr(request.config, "workerinput", None)
         self._masker = Masker()
         self._live = LiveLine(request.config)
-        self._tells_passed = tells_passed(request.config)
         self._engine: Engine | None = None
         self._key_is_new = False
         self._results: dict[TripItem, futures.Future[Outcome]] = {}
@@ -96,7 +95,6 @@ class Runner:
             node_id=item.nodeid,
             location=location_of(self._config),
             masker=self._masker,
-            with_transcript=self._tells_passed or not judgement.passed or bool(judgement.warnings),
         )
 
     def _unmet(self, item: TripItem) -> str:
@@ -132,6 +130,7 @@ class Runner:
             concurrency=option.mailtrip_concurrency,
             grace_s=grace_s if self._told is None else min(grace_s, WORKER_GRACE_S),
             embedded=self._embedded,
+            tells_passed=tells_passed(self._config),
         )
 
     def _key(self) -> bytes:

@@ -169,7 +169,6 @@ def record_of(
     node_id: str,
     masker: Masker,
     location: str | None = None,
-    with_transcript: bool = True,
 ) -> Record:
     """What there is to tell of a trip that ran. Everything passes the masker once more, whoever masked it before."""
     clean = _cleaner(masker)
@@ -208,7 +207,7 @@ def record_of(
         token=clean(outcome.token),
         message_id=clean(message_id(trip.send, outcome.token)) if trip.send and outcome.accepted_at_s else "",
         left_behind=_each(clean, outcome.left_behind),
-        transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript) if with_transcript else (),
+        transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript),
     )
 
 

@@ -406,7 +406,7 @@ async def test_each_address_of_a_name_is_tried_and_those_that_fail_are_noted(mon
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         sock, _, transcript = await opened(replace(ENDPOINT, host="many.example.org"))
         sock.close()
-    notes = [line.text for line in transcript.since(0)]
+    notes = [line.text for line in transcript.since(0).lines()]
     assert notes == [f"127.0.0.1 port {refusing}: connection refused", notes[1]]
     assert notes[1] == f"nowhere port {port}: address family not supported by protocol"
 

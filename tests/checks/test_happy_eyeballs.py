@@ -68,7 +68,7 @@ class Host:
 
     @property
     def notes(self) -> list[str]:
-        return [re.sub(r" port \d+", "", line.text) for line in self.transcript.since(0)]
+        return [re.sub(r" port \d+", "", line.text) for line in self.transcript.since(0).lines()]
 
     def check_closed(self, winner: socket.socket | None = None) -> None:
         """No socket but the winner's is open, and no task is left."""

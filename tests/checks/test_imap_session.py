@@ -105,7 +105,7 @@ class World:
 
     @property
     def dialogue(self) -> list[str]:
-        return [f"{line.direction} {line.text}" for line in self.transcript.since(0)]
+        return [f"{line.direction} {line.text}" for line in self.transcript.since(0).lines()]
 
     @asynccontextmanager
     async def session(self, port: int) -> AsyncIterator[ImapSession]:

@@ -67,7 +67,7 @@ class Stranger:
         return await self.doing(send)
 
     def noted(self) -> str:
-        return "\n".join(line.text for line in self.mailbox.transcript.since(0))
+        return "\n".join(line.text for line in self.mailbox.transcript.since(0).lines())
 
 
 TOKEN = new_token()

@@ -62,7 +62,7 @@ class Way:
 
     @property
     def notes(self) -> str:
-        return "\n".join(line.text for line in self.transcript.since(0))
+        return "\n".join(line.text for line in self.transcript.since(0).lines())
 
 
 @pytest.fixture

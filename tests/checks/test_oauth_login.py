@@ -88,7 +88,7 @@ class World:
 
     @property
     def shown(self) -> str:
-        return "\n".join(line.text for line in self.transcript.since(0))
+        return "\n".join(line.text for line in self.transcript.since(0).lines())
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ from tests.checks.trip_bench import BOUND_S, PAST, Bench, mail, of_a_run, throug
 pytestmark = pytest.mark.asyncio
 
 
+LATE = Expect(limits=(Limit(Channel.TOTAL, fail_s=-1.0),))
+
+
 @pytest.fixture
 def servers() -> Generator[MailServers]:
     with MailServers(catch_all=True, tls="none") as running:
@@ -107,8 +110,7 @@ async def test_a_run_that_failed_is_tried_again_at_once_as_a_trip_of_its_own(
 
 
 async def test_a_late_run_is_a_failure_that_is_tried_again(bench: Bench, servers: MailServers) -> None:
-    expect = Expect(limits=(Limit(Channel.TOTAL, fail_s=-1.0),))
-    outcome = await fly(bench, replace(bench.trip(servers.account()), recheck=1, expect=expect))
+    outcome = await fly(bench, replace(bench.trip(servers.account()), recheck=1, expect=LATE))
     assert [run.end for run in outcome.runs] == [End.LATE, End.LATE]
     assert len(servers.ledger.deleted) == 2
 
@@ -119,6 +121,20 @@ async def test_a_host_that_refused_too_many_logins_is_left_alone(bench: Bench, s
     outcome = await fly(bench, replace(bench.trip(account, at), recheck=3, repeat=Repeat(5)))
     assert outcome.end is End.CANCELLED
     assert outcome.runs == ()
+
+
+@pytest.mark.parametrize(
+    ("expect", "told"),
+    [(Expect(), False), (Expect(limits=(Limit(Channel.TOTAL, warn_s=-1.0),)), True), (LATE, True)],
+    ids=["passed", "warned", "late"],
+)
+async def test_where_nobody_reads_of_what_passed_only_the_rest_has_a_transcript(
+    bench: Bench, servers: MailServers, expect: Expect, told: bool
+) -> None:
+    bench.world.tells_passed = False
+    outcome = await fly(bench, replace(bench.trip(servers.account()), expect=expect))
+    assert outcome.end is End.DELIVERED
+    assert ("> MAIL" in "".join(f"{line.direction} {line.text}" for line in outcome.transcript)) is told
 
 
 async def test_runs_start_so_far_apart_and_a_series_rests_between_them(

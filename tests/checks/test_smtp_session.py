@@ -61,7 +61,7 @@ class Seen:
 
     @property
     def dialogue(self) -> list[str]:
-        return [f"{line.direction} {line.text}" for line in self.transcript.since(0)]
+        return [f"{line.direction} {line.text}" for line in self.transcript.since(0).lines()]
 
     @property
     def names(self) -> list[str]:

@@ -46,7 +46,7 @@ class Opening:
 
     @property
     def notes(self) -> list[str]:
-        return [line.text for line in self.transcript.since(0) if line.direction is Direction.NOTE]
+        return [line.text for line in self.transcript.since(0).lines() if line.direction is Direction.NOTE]
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ async def test_what_is_said_comes_through_and_is_recorded(play: Play) -> None:
         await stream.close()
     host = f"127.0.0.1:{port} [127.0.0.1]"
     assert (stream.where, stream.host) == (f"127.0.0.1:{port}", host)
-    shown = [f"{line.direction} {line.text}" for line in opening.transcript.since(0)]
+    shown = [f"{line.direction} {line.text}" for line in opening.transcript.since(0).lines()]
     assert shown == [f"* connected to {host}", "> LOGIN ***", "> OP"]
     assert [stage.name for stage in opening.stages.taken] == ["resolve", "connect"]
     assert not stream.secure
@@ -121,7 +121,7 @@ async def test_bytes_that_are_no_text_are_sent_as_they_are_and_shown_escaped() -
         stream.write("é ".encode() + b"\xe9\r\n")
         await stream.close()
     assert received == ["é ".encode() + b"\xe9\r\n"]
-    assert opening.transcript.since(0)[-1].text == "é \\xe9"
+    assert opening.transcript.since(0).lines()[-1].text == "é \\xe9"
 
 
 @pytest.mark.asyncio

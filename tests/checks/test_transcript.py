@@ -26,7 +26,7 @@ async def test_each_line_has_its_instant_leg_and_speaker() -> None:
     await clock.advance(1)
     record.sent("EHLO me\r\n")
     record.received("250-you\r\n250 8BITMIME\r\n")
-    assert record.since(0) == (
+    assert record.since(0).lines() == (
         Line(5.0, Leg.SMTP, Direction.NOTE, "connected"),
         Line(6.0, Leg.SMTP, Direction.SENT, "EHLO me"),
         Line(6.0, Leg.SMTP, Direction.RECEIVED, "250-you"),
@@ -39,20 +39,20 @@ def test_a_secret_is_masked_before_anything_is_cut_or_kept() -> None:
     record.sent("PASS hunter22\r\n")
     record.received("x" * (LONGEST_LINE - 4) + "hunter22")
     record.note("two\nlines")
-    assert texts(record.since(0)) == ["> PASS ***", "< " + "x" * (LONGEST_LINE - 4) + "***", "* ***"]
+    assert texts(record.since(0).lines()) == ["> PASS ***", "< " + "x" * (LONGEST_LINE - 4) + "***", "* ***"]
 
 
 def test_nothing_said_is_no_line() -> None:
     record = transcript()
     record.sent("")
-    assert record.since(0) == ()
+    assert record.since(0).lines() == ()
 
 
 def test_a_long_line_is_cut_and_says_how_long_it_was() -> None:
     record = transcript()
     record.received("x" * LONGEST_LINE)
     record.received("y" * (LONGEST_LINE + 1))
-    whole, cut = record.since(0)
+    whole, cut = record.since(0).lines()
     assert whole.text == "x" * LONGEST_LINE
     assert cut.text == "y" * LONGEST_LINE + f"… ({LONGEST_LINE + 1} characters)"
 
@@ -61,10 +61,10 @@ def test_a_mark_divides_what_was_before_from_what_comes_after() -> None:
     record = transcript()
     record.note("before")
     mark = record.mark()
-    assert record.since(mark) == ()
+    assert record.since(mark).lines() == ()
     record.note("one\ntwo")
-    assert texts(record.since(mark)) == ["* one", "* two"]
-    assert record.mark() == 3
+    assert texts(record.since(mark).lines()) == ["* one", "* two"]
+    assert texts(record.since(0).lines()) == ["* before", "* one", "* two"]
 
 
 def dialogue(before: int, behind: int, about: str = "") -> tuple[list[str], list[str]]:
@@ -75,7 +75,7 @@ def dialogue(before: int, behind: int, about: str = "") -> tuple[list[str], list
     mark = record.mark()
     for number in range(behind):
         record.note(f"behind {number}.")
-    return [line.text for line in record.since(mark, about)], [f"behind {number}." for number in range(behind)]
+    return [line.text for line in record.since(mark).lines(about)], [f"behind {number}." for number in range(behind)]
 
 
 @pytest.mark.parametrize("before", [0, 1, MOST_LINES - 1, MOST_LINES, MOST_LINES + 5])

@@ -98,7 +98,7 @@ class Watch:
     @property
     def transcript(self) -> tuple[Line, ...]:
         """What was said in this mailbox while the trip was there."""
-        return self._mailbox.transcript.since(self._mark, self._token) if self._mailbox else ()
+        return self._mailbox.transcript.since(self._mark).lines(self._token) if self._mailbox else ()
 
 
 class Mailboxes:

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import Leg
@@ -11,12 +13,49 @@ from mailtrip_checks.outcome import Direction, Line, Stage
 from mailtrip_checks.secrets import Masker
 
 LONGEST_LINE = 2_000  # characters of one line that are kept
-MOST_LINES = 1_000  # of one connection; the oldest go first
+MOST_LINES = 1_000  # of one connection, or what was said at once as one; the oldest go first
 MOST_SHOWN = 120  # of one connection to one trip
 
 
+class _Said(NamedTuple):
+    """What was said at once, in one line or several; `text` is not masked."""
+
+    at_s: float
+    direction: Direction
+    text: str
+
+
+class Excerpt:
+    """A part of a dialogue. Its lines are made, and masked, when somebody wants to read them: few are ever read."""
+
+    def __init__(self, said: tuple[_Said, ...], leg: Leg, masker: Masker) -> None:
+        self._said = said
+        self._leg = leg
+        self._masker = masker
+
+    def lines(self, about: str = "") -> tuple[Line, ...]:
+        """All of it, each line masked.
+
+        Of more than `MOST_SHOWN` the first and the last are given, and those between that name `about`: at a mailbox
+        that many share, the rest is the others' business.
+        """
+        lines = tuple(line for said in self._said for line in self._lines_of(said))
+        if len(lines) <= MOST_SHOWN:
+            return lines
+        end = len(lines) - MOST_SHOWN * 2 // 3
+        between = lines[MOST_SHOWN // 3 : end]
+        named = tuple(line for line in between if about and about in line.text)
+        left_out = len(between) - len(named)
+        note = Line(between[-1].at_s, self._leg, Direction.NOTE, f"({left_out} lines left out)")
+        return (*lines[: MOST_SHOWN // 3], *named, *([note] if left_out else []), *lines[end:])
+
+    def _lines_of(self, said: _Said) -> list[Line]:
+        texts = self._masker.mask(said.text).splitlines()
+        return [Line(said.at_s, self._leg, said.direction, text) for text in texts]
+
+
 class Transcript:
-    """The dialogue of one connection, each line masked as it is added."""
+    """The dialogue of one connection."""
 
     def __init__(self, clock: Clock, leg: Leg, masker: Masker) -> None:
         self._clock = clock
@@ -24,7 +63,7 @@ class Transcript:
         self._masker = masker
         self.doing = ""
         """What takes the time now, with host and port: `waiting for the greeting at mail.example.com:25`."""
-        self._lines: deque[Line] = deque(maxlen=MOST_LINES)
+        self._said: deque[_Said] = deque(maxlen=MOST_LINES)
         self._added = 0
 
     def sent(self, text: str) -> None:
@@ -40,31 +79,25 @@ class Transcript:
         self._add(Direction.NOTE, text)
 
     def mark(self) -> int:
-        """The place from which `since` can start: the number of lines so far."""
+        """The place from which `since` can start."""
         return self._added
 
-    def since(self, mark: int, about: str = "") -> tuple[Line, ...]:
-        """The lines added after `mark` that are still kept.
-
-        Of more than `MOST_SHOWN` the first and the last are given, and those between that name `about`: at a mailbox
-        that many share, the rest is the others' business.
-        """
-        lines = tuple(self._lines)[max(mark - self._added + len(self._lines), 0) :]
-        if len(lines) <= MOST_SHOWN:
-            return lines
-        end = len(lines) - MOST_SHOWN * 2 // 3
-        between = lines[MOST_SHOWN // 3 : end]
-        named = tuple(line for line in between if about and about in line.text)
-        left_out = len(between) - len(named)
-        note = Line(between[-1].at_s, self._leg, Direction.NOTE, f"({left_out} lines left out)")
-        return (*lines[: MOST_SHOWN // 3], *named, *([note] if left_out else []), *lines[end:])
+    def since(self, mark: int) -> Excerpt:
+        """What was said after `mark`, as far as it is still kept."""
+        newest_first = islice(reversed(self._said), self._added - mark)
+        return Excerpt(tuple(newest_first)[::-1], self._leg, self._masker)
 
     def _add(self, direction: Direction, text: str) -> None:
-        at_s = self._clock.now()
-        for line in self._masker.mask(text).splitlines():
-            kept = line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… ({len(line)} characters)"
-            self._lines.append(Line(at_s, self._leg, direction, kept))
+        if len(text) > LONGEST_LINE:
+            # What is not kept whole is masked before it is cut: half a secret would not be recognized.
+            text = "\n".join(map(_cut, self._masker.mask(text).splitlines()))
+        if text:
+            self._said.append(_Said(self._clock.now(), direction, text))
             self._added += 1
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}… ({len(text)} characters)"
 
 
 class Stages:
