@@ -117,7 +117,7 @@ async def _dialogue(send: Send, sender: Sender, world: World, journal: Journal, 
 
 
 async def _receive(receive: Receive, journal: Journal, watch: Watch, until_s: float) -> None:
-    watch.expect(journal.submission.mail_from_at_s or until_s)
+    watch.expect(journal.submission.mail_from_at_s or until_s, len(journal.mail_sent))
     try:
         arrival = journal.arrival = await watch.arrival(until_s)
     except TripError:

@@ -43,7 +43,7 @@ CASES = {
     "delay": Case(Fault.delay(on="RCPT", seconds=0.03, times=1), End.DELIVERED, DONE),
     "delay of the 250": Case(Fault.delay(on="end-of-data", seconds=0.03), End.DELIVERED, DONE),
     "delay at the door": Case(Fault.delay(on="connect", seconds=0.03), End.DELIVERED, DONE),
-    "jitter": Case(Fault.jitter(on="NOOP", seconds=0.03, seed=7), End.DELIVERED, DONE),
+    "jitter": Case(Fault.jitter(on="UID FETCH", seconds=0.03, seed=7), End.DELIVERED, DONE),
     "drip": Case(Fault.drip(on="EHLO", seconds=0.0005), End.DELIVERED, DONE),
     "drip past a step": Case(
         Fault.drip(on="EXAMINE", seconds=0.05), End.TIMED_OUT, NOTHING, "select", "no answer within 0.3 s"
@@ -59,7 +59,7 @@ CASES = {
         Fault.close(on="connect", protocol="smtp"), End.UNREACHABLE, NOTHING, "connect", "before a greeting"
     ),
     "close behind the mail": Case(Fault.close(on="end-of-data"), End.PROTOCOL_ERROR, SENT, "submit"),
-    "close once while waiting": Case(Fault.close(on="NOOP", times=1), End.DELIVERED, DONE),
+    "close once while waiting": Case(Fault.close(on="UID FETCH", times=1), End.DELIVERED, DONE),
     "close once while deleting": Case(
         Fault.close(on="UID STORE", times=1), End.DELIVERED, DONE, warns="needed a second connection"
     ),
@@ -284,7 +284,7 @@ async def test_who_was_put_off_by_greylisting_is_taken_the_next_time() -> None:
 
 @pytest.mark.asyncio
 async def test_under_another_uidvalidity_at_a_second_login_the_mail_is_found_anew_and_others_stay() -> None:
-    faults = [Fault.uidvalidity(after=1), Fault.close(on="NOOP", protocol="imap", times=1)]
+    faults = [Fault.uidvalidity(after=1), Fault.close(on="UID FETCH", protocol="imap", times=1)]
     with MailServers(catch_all=True, faults=faults) as servers:
         bench, account = Bench(servers), servers.account()
         others = Untouched(servers, account)

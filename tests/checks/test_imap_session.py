@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -41,29 +42,12 @@ BYE = """
 """
 
 
-class HastyClock(SystemClock):
-    """Every sleep is over at once; `slept` holds their lengths."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    async def sleep(self, for_s: float) -> None:
-        self.slept.append(for_s)
-
-
-class PatientClock(SystemClock):
-    """No sleep ends."""
-
-    async def sleep(self, for_s: float) -> None:
-        await asyncio.Event().wait()
-
-
 @dataclass
 class World:
     """What a test opens sessions with, and what it sees of them."""
 
     ca: Path
-    clock: SystemClock = field(default_factory=PatientClock)
+    clock: SystemClock = field(default_factory=SystemClock)
     step_timeout_s: float = 5.0
     warnings: list[str] = field(default_factory=list)
 
@@ -598,14 +582,14 @@ async def test_a_message_is_fetched_whole_or_is_gone(
 ) -> None:
     script = f"{READY}\nC: a1 UID FETCH 7 (UID BODY.PEEK[])\n{reply}\nS: a1 OK done"
     async with play(script) as port, world.session(port) as session:
-        assert await session.uid_fetch_message(7) == message
+        assert (await session.uid_fetch_messages([7])).get(7) == message
 
 
 async def test_a_fetch_that_cannot_be_read_is_a_protocol_error(world: World, play: Play) -> None:
     script = f"{READY}\nC: a1 UID FETCH 7 (UID BODY.PEEK[])\nS: * 3 FETCH (UID 7\nS: a1 OK done"
     async with play(script) as port, world.session(port) as session:
         with pytest.raises(ProtocolError, match="FETCH that cannot be read"):
-            await session.uid_fetch_message(7)
+            await session.uid_fetch_messages([7])
 
 
 async def test_searches_collect_what_the_server_found(world: World, play: Play) -> None:
@@ -666,7 +650,34 @@ async def test_a_refused_command_breaks_nothing(world: World, play: Play) -> Non
         await session.noop()
 
 
+async def test_of_mails_that_are_fetched_together_one_may_be_gone(world: World, play: Play) -> None:
+    script = f"""{READY}
+        C: a1 UID FETCH 7:9 (UID BODY.PEEK[])
+        S: * 3 FETCH (BODY[] "nine" UID 9)
+        S: * 1 FETCH (FLAGS ())
+        S: * 2 FETCH (UID 7 BODY[] "seven")
+        S: * 4 FETCH (UID 12 BODY[] "twelve")
+        S: a1 OK done
+    """
+    async with play(script) as port, world.session(port) as session:
+        assert await session.uid_fetch_messages([7, 8, 9]) == {7: b"seven", 9: b"nine"}
+        assert await session.uid_fetch_messages([]) == {}
+
+
 # Push.
+
+MOMENT_S = 0.02  # real, and more than nothing
+
+
+async def idle(session: ImapSession, for_s: float, wake: asyncio.Event | None = None) -> bool:
+    """Wait so long, or until a mail came: whether one did."""
+    before, until_s = session.exists_at_s, SystemClock().now() + for_s
+
+    def due_s() -> float:
+        return 0.0 if session.exists_at_s > before else until_s
+
+    await session.idle(due_s, wake or asyncio.Event())
+    return session.exists_at_s > before
 
 
 async def test_idle_returns_with_the_push_and_can_be_issued_again(world: World, play: Play) -> None:
@@ -686,65 +697,65 @@ async def test_idle_returns_with_the_push_and_can_be_issued_again(world: World, 
         S: a2 OK done
     """
     async with play(script) as port, world.session(port) as session:
-        assert await session.idle(60, asyncio.Event())
+        assert await idle(session, 60)
         first_at_s = session.exists_at_s
-        assert await session.idle(60, asyncio.Event())
+        assert await idle(session, 60)
         assert (session.exists, session.exists_at_s > first_at_s) == (2, True)
 
 
 async def test_a_mail_that_is_told_before_idle_began_ends_it_at_once(world: World, play: Play) -> None:
     script = f"{READY}\nC: a1 IDLE\nS: * 1 EXISTS\nS: + idling\nC: DONE\nS: a1 OK done"
     async with play(script) as port, world.session(port) as session:
-        assert await session.idle(60, asyncio.Event())
+        assert await idle(session, 60)
 
 
 async def test_idle_ends_when_its_time_is_over(world: World, play: Play) -> None:
-    clock = world.clock = HastyClock()
     async with (
         play(f"{READY}\nC: a1 IDLE\nS: + idling\nC: DONE\nS: a1 OK done") as port,
         world.session(port) as session,
     ):
-        assert not await session.idle(60, asyncio.Event())
+        assert not await idle(session, MOMENT_S)
         assert not session.broken
-    assert clock.slept == [60]
 
 
 async def test_a_mail_that_comes_while_idle_ends_counts(world: World, play: Play) -> None:
-    world.clock = HastyClock()
     script = f"{READY}\nC: a1 IDLE\nS: + idling\nC: DONE\nS: * 1 EXISTS\nS: a1 OK done"
     async with play(script) as port, world.session(port) as session:
-        assert await session.idle(60, asyncio.Event())
+        assert await idle(session, MOMENT_S)
 
 
-async def test_idle_ends_when_somebody_wakes_it(world: World, play: Play) -> None:
-    wake = asyncio.Event()
-    wake.set()
-    async with (
-        play(f"{READY}\nC: a1 IDLE\nS: + idling\nC: DONE\nS: a1 OK done") as port,
-        world.session(port) as session,
-    ):
-        assert not await session.idle(60, wake)
+async def test_idle_asks_anew_how_long_when_somebody_wakes_it(world: World, play: Play) -> None:
+    wake, due_s = asyncio.Event(), [SystemClock().now() + 60] * 2
+    script = f"{READY}\nC: a1 IDLE\nS: + idling\nC: DONE\nS: a1 OK done"
+    async with play(script) as port, world.session(port) as session:
+        waiting = asyncio.create_task(session.idle(lambda: due_s.pop() if due_s else 0.0, wake))
+        while waiting not in asyncio.all_tasks() or len(due_s) == 2:
+            await asyncio.sleep(0)
+        wake.set()
+        while due_s:
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        wake.set()
+        assert await waiting
 
 
 @pytest.mark.parametrize("refusal", ["BAD unknown command", "NO not here", "OK strange"])
 async def test_a_refused_idle_is_not_tried_again_and_only_waits(world: World, play: Play, refusal: str) -> None:
-    clock = world.clock = HastyClock()
     async with play(f"{READY}\nC: a1 IDLE\nS: a1 {refusal}") as port, world.session(port) as session:
-        assert not await session.idle(30, asyncio.Event())
-        assert not await session.idle(40, asyncio.Event())
-    assert clock.slept == [30, 40]
+        assert not await idle(session, MOMENT_S)
+        assert not await idle(session, MOMENT_S)
 
 
 async def test_without_idle_a_mail_told_unasked_still_ends_the_wait(world: World, play: Play) -> None:
     async with play("S: * OK ready\nS: * 4 EXISTS") as port, world.session(port) as session:
-        assert await session.idle(60, asyncio.Event())
+        assert await idle(session, 60)
         assert session.exists == 4
 
 
 async def test_an_idle_that_the_server_ends_needs_no_done(world: World, play: Play) -> None:
     script = f"{READY}\nC: a1 IDLE\nS: + idling\nS: a1 OK too long\nC: a2 NOOP\nS: a2 OK done"
     async with play(script) as port, world.session(port) as session:
-        assert not await session.idle(60, asyncio.Event())
+        assert not await session.idle(lambda: math.inf, asyncio.Event())
         await session.noop()
 
 
@@ -752,13 +763,13 @@ async def test_an_idle_that_the_server_ends_needs_no_done(world: World, play: Pl
 async def test_an_idle_that_breaks_is_a_protocol_error(world: World, play: Play, end: str) -> None:
     async with play(f"{READY}\nC: a1 IDLE\nS: + idling\n{end}") as port, world.session(port) as session:
         with pytest.raises(ProtocolError, match="waiting for mail"):
-            await session.idle(60, asyncio.Event())
+            await idle(session, 60)
         assert session.broken
 
 
 async def test_a_cancelled_idle_leaves_the_session_broken_and_no_task_behind(world: World, play: Play) -> None:
     async with play(f"{READY}\nC: a1 IDLE\nS: + idling\nS: * 0 RECENT") as port, world.session(port) as session:
-        task = asyncio.create_task(session.idle(60, asyncio.Event()))
+        task = asyncio.create_task(idle(session, 60))
         while "< * 0 RECENT" not in world.dialogue:
             await asyncio.sleep(0)
         before = asyncio.all_tasks() - {task}
@@ -766,7 +777,7 @@ async def test_a_cancelled_idle_leaves_the_session_broken_and_no_task_behind(wor
         with pytest.raises(asyncio.CancelledError):
             await task
         assert session.broken
-        assert len(asyncio.all_tasks()) == len(before) - 3
+        assert asyncio.all_tasks() == before
 
 
 async def test_each_header_says_when_the_server_told_of_its_mail(world: World, play: Play) -> None:

@@ -82,7 +82,7 @@ async def test_a_bye_while_idling_is_survived(bench: Bench, servers: MailServers
     assert any("BYE shutting down" in line.text for line in outcome.transcript)
 
 
-@pytest.mark.parametrize("place", [rb"NOOP", rb"SELECT"])
+@pytest.mark.parametrize("place", [rb"HEADER", rb"SELECT"])
 async def test_under_another_uidvalidity_everything_is_read_anew(
     bench: Bench, servers: MailServers, place: bytes
 ) -> None:
@@ -92,7 +92,7 @@ async def test_under_another_uidvalidity_everything_is_read_anew(
 
     def renumber(data: bytes) -> bytes | None:
         folder.uidvalidity += 1000
-        return None if place == rb"NOOP" else data
+        return None if place == rb"HEADER" else data
 
     async with wire(servers.ports.imap) as line:
         line.upwards = once(place, renumber)
@@ -113,7 +113,7 @@ async def test_a_login_refused_at_the_second_connection_ends_the_trip_at_once(
         def break_it(_: bytes) -> None:
             line.upwards = refuse
 
-        line.upwards = once(rb"NOOP", break_it)
+        line.upwards = once(rb"HEADER", break_it)
         outcome = await bench.fly(on(bench, account, line, timeout_s=60))
     assert (outcome.end, outcome.leg, outcome.stage) == (End.LOGIN_FAILED, Leg.MAILBOX, "login")
     assert len(outcome.left_behind) == 1
@@ -205,7 +205,7 @@ async def test_a_server_that_never_answers_the_last_look_is_given_up(servers: Ma
     bench = Bench(servers, clock)
     account = servers.account()
     async with wire(servers.ports.imap) as line:
-        line.upwards = once(rb"NOOP", lambda data: setattr(line, "dead", True) or data)  # type: ignore[func-returns-value]  # a statement, in a lambda
+        line.upwards = once(rb"HEADER", lambda data: setattr(line, "dead", True) or data)  # type: ignore[func-returns-value]  # a statement, in a lambda
         trip = receiving(on(bench, account, line, timeout_s=60), step_timeout_s=30.0)
         outcome = await through_time(bench.launch(trip), clock)
     assert outcome.end is End.TIMED_OUT

@@ -1,13 +1,15 @@
 """A mailbox on an IMAP server: one connection, which watches by EXAMINE and selects only to delete."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.errors import ProtocolError, Undeleted
-from mailtrip_checks.identity import HEADER, has_expired, may_delete, sight
+from mailtrip_checks.identity import HEADER, Sighting, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.imap_removal import remove
-from mailtrip_checks.mailbox.waiting import UNPROVED, Arrival, Common, Deletion, Doomed, refuse
+from mailtrip_checks.mailbox.waiting import UNPROVED, Arrival, Common, Deletion, Doomed, Waiter, refuse
 from mailtrip_checks.mailbox.watch import Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
@@ -18,7 +20,19 @@ from mailtrip_checks.wire.transcript import Stages
 # A server may drop a client after 30 minutes without a command (RFC 3501 §5.4, RFC 2177).
 _KEEP_ALIVE_S = 29 * 60.0
 _FROM_THE_FIRST = 1
+_MOST_FETCHED_BYTES = 256 * 1024  # at once, by what was sent: a step has its time for one command
 _ONLY_FLAGGED = "flagged \\Deleted, but it stays until somebody expunges: the server has no UIDPLUS to remove it alone"
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    """A mail that ends the waiting of `waiter`, and the look that found it."""
+
+    uid: int
+    waiter: Waiter
+    sighting: Sighting
+    bracket: Bracket
+    find: Stage
 
 
 class ImapMailbox(Mailbox):
@@ -87,24 +101,28 @@ class ImapMailbox(Mailbox):
             self._next_uid = _FROM_THE_FIRST
         self._known_at_s = 0.0
 
-    async def _look(self, *, thorough: bool) -> None:
+    async def _look(self, *, thorough: bool) -> float:
         started_at_s = self.clock.now()
-        await self.session.noop()
+        told = self._told_meanwhile() and not thorough
+        if not told:
+            await self.session.noop()
         mails = await self._unread(thorough=thorough)
         ended_at_s = self.clock.now()
-        found: list[tuple[FetchedHeader, Bracket]] = []
+        find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
+        found: dict[Waiter, _Find] = {}
         for mail in mails:
             waited = self.waiter_for(mail.header)
-            if waited:
+            if waited and waited[0] not in found:
                 missed_at_s = waited[0].missed_at_s
                 seen_at_s = mail.told_at_s if mail.told_at_s >= missed_at_s else ended_at_s
-                found.append((mail, Bracket(missed_at_s, seen_at_s)))
+                found[waited[0]] = _Find(mail.uid, *waited, Bracket(missed_at_s, seen_at_s), find)
                 self.transcript.note(f"found, UID {mail.uid}:\n{mail.header.decode('utf-8', 'backslashreplace')}")
-        find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
-        missing = [mail.uid for mail, bracket in found if not await self._take(mail, bracket, find)]
+        missing = [one.uid for batch in _batches(found.values()) for one in await self._take(batch)]
         # Not before, and not past what is missing: a mail that could not be fetched must be found again.
         self._next_uid = min(missing, default=max((mail.uid + 1 for mail in mails), default=self._next_uid))
         self._unread_left = bool(missing)
+        # What was told of is all that is known to have come: there may be more of which the server has not told.
+        return -math.inf if told else started_at_s
 
     async def _unread(self, *, thorough: bool) -> list[FetchedHeader]:
         if self.receive.search is Search.SERVER:
@@ -118,6 +136,7 @@ class ImapMailbox(Mailbox):
         return [mail for mail in mails if mail.uid >= self._next_uid]
 
     async def _search(self) -> list[FetchedHeader]:
+        self._known_at_s = self.session.exists_at_s
         mails: list[FetchedHeader] = []
         for waiter in [waiter for waiter in self._waiters.values() if waiter.active]:
             uids = await self.session.uid_search_header("Subject", waiter.token)
@@ -125,40 +144,40 @@ class ImapMailbox(Mailbox):
                 mails += await self.session.uid_fetch_headers(uid_set)
         return mails
 
-    async def _take(self, mail: FetchedHeader, bracket: Bracket, find: Stage) -> bool:
-        """Fetch the mail for who waits for it; False where it could not be fetched."""
-        if not self.waiter_for(mail.header):
-            return True  # another copy was there first
+    async def _take(self, finds: Sequence[_Find]) -> list[_Find]:
+        """Fetch the mails for those who wait for them; gives those that could not be fetched."""
         started_at_s = self.clock.now()
-        whole = await self.session.uid_fetch_message(mail.uid)
-        fetch = Stage(Leg.MAILBOX, "fetch", started_at_s, self.clock.now() - started_at_s)
-        waited = self.waiter_for(mail.header)
-        if whole is not None and waited:
-            waiter, sighting = waited
-            deletion = self.deletion_of(sighting, waiter.receive)
-            if deletion is not None:
-                now_s = self.clock.now()
-                self._doomed.append(Doomed(sighting, mail.uid, self._uidvalidity, waiter.receive, now_s, deletion))
-            waiter.arrived.set_result(Arrival(sighting, bracket, whole, (find, fetch), deletion))
-        return whole is not None
+        messages = await self.session.uid_fetch_messages([one.uid for one in finds])
+        now_s = self.clock.now()
+        fetch = Stage(Leg.MAILBOX, "fetch", started_at_s, now_s - started_at_s)
+        for one in finds:
+            if one.uid in messages and not one.waiter.arrived.done():
+                receive = one.waiter.receive
+                deletion = self.deletion_of(one.sighting, receive)
+                if deletion is not None:
+                    self._doomed.append(Doomed(one.sighting, one.uid, self._uidvalidity, receive, now_s, deletion))
+                stages = (one.find, fetch)
+                self._arrive(one.waiter, Arrival(one.sighting, one.bracket, messages[one.uid], stages, deletion))
+        return [one for one in finds if one.uid not in messages]
 
-    async def _rest(self, for_s: float | None) -> None:
-        if self._wake.is_set() or (for_s is not None and (for_s <= 0 or self._told_meanwhile())):
-            return
-        until_s = self.clock.now() + (_KEEP_ALIVE_S if for_s is None else for_s)
-        if self.receive.push and await self.session.idle(until_s - self.clock.now(), self._wake):
-            return
-        if not self._wake.is_set():
+    async def _rest(self, until_s: float = math.inf) -> None:
+        until_s = min(until_s, self.clock.now() + _KEEP_ALIVE_S)
+        push = self.receive.push
+        if not push or not await self.session.idle(lambda: min(self._due_s(), until_s), self._wake):
             # Also where the server ended the IDLE by itself: to begin another at once could go on without end.
-            await self._pause(until_s - self.clock.now())
-        if for_s is None and not self._wake.is_set():
+            await super()._rest(until_s)
+        if self.clock.now() >= until_s:
             await self.session.noop()
 
+    @property
+    def _look_due_s(self) -> float:
+        told_due_s = self._looked_at_s + self._gather_s if self._told_meanwhile() else math.inf
+        return min(self._look_at_s, told_due_s)
+
     def _told_meanwhile(self) -> bool:
-        """Whether the server told of a mail that a look should read now: IDLE would not tell of it again."""
-        if not any(waiter.active and not waiter.arrived.done() for waiter in self._waiters.values()):
-            return False
-        return self.session.exists_at_s > self._known_at_s and self.receive.search is not Search.SERVER
+        """Whether the server told of a mail that a look should read: IDLE would not tell of it again."""
+        told = self.session.exists_at_s > self._known_at_s
+        return told and any(waiter.active for waiter in self._waiters.values())
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         started_at_s = self.clock.now()
@@ -248,3 +267,17 @@ class ImapMailbox(Mailbox):
                 await self._session.logout()
         finally:
             await self._held.aclose()
+
+
+def _batches(finds: Iterable[_Find]) -> Iterator[list[_Find]]:
+    """The finds in parts that are fetched at once."""
+    batch: list[_Find] = []
+    size_bytes = 0
+    for one in finds:
+        size_bytes += one.waiter.size_bytes
+        if batch and size_bytes > _MOST_FETCHED_BYTES:
+            yield batch
+            batch, size_bytes = [], one.waiter.size_bytes
+        batch.append(one)
+    if batch:
+        yield batch

@@ -99,7 +99,7 @@ class ListenMailbox(Mailbox):
         self.transcript.note(f"the mail {sighting.token} came from {whence}: {len(mail)} bytes")
         gone: asyncio.Future[Deletion] = asyncio.get_running_loop().create_future()
         gone.set_result(Deletion())
-        waiter.arrived.set_result(Arrival(sighting, Bracket(came_at_s, came_at_s), mail, (), gone))
+        self._arrive(waiter, Arrival(sighting, Bracket(came_at_s, came_at_s), mail, (), gone))
 
     # What a protocol does.
 
@@ -116,11 +116,9 @@ class ListenMailbox(Mailbox):
         self.host = f"{host}:{self.port}"
         self.transcript.note(f"listens on port {self.port} of {'all addresses' if host == ALL_ADDRESSES else host}")
 
-    async def _look(self, *, thorough: bool) -> None:
+    async def _look(self, *, thorough: bool) -> float:
         """Nothing to do: mail comes by itself."""
-
-    async def _rest(self, for_s: float | None) -> None:
-        await self._wake.wait()
+        return self.clock.now()
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         """Nothing to do: what came was never stored."""

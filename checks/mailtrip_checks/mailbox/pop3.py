@@ -116,7 +116,8 @@ class Pop3Mailbox(Mailbox):
         # Who holds the maildrop needs a moment to leave it, also before a last look.
         return max(gap_s, self.first_gap_s) if isinstance(error, MaildropBusy | LoginTooSoon) else gap_s
 
-    async def _look(self, *, thorough: bool) -> None:
+    async def _look(self, *, thorough: bool) -> float:
+        begun_at_s = self.clock.now()
         stages = Stages(self.clock, Leg.MAILBOX)
         async with self._session(stages) as session:
             finds, looked_at, unread = await self._find(session, thorough=thorough)
@@ -132,12 +133,11 @@ class Pop3Mailbox(Mailbox):
                 if deletion is not None:
                     self._settle(find, deletion, failed if find in doomed else Undeleted(UNPROVED))
                 session_stages = self._stages_of(find, finds, stages)
-                find.waiter.arrived.set_result(
-                    Arrival(find.sighting, find.bracket, find.mail, session_stages, deletion)
-                )
+                self._arrive(find.waiter, Arrival(find.sighting, find.bracket, find.mail, session_stages, deletion))
         if unread and not finds:
             # Ours may be among them, so nobody can say that it is not there.
             raise Refused(f"{self.host} refused TOP of mail {unread[0]}, so it is not known whose it is")
+        return begun_at_s
 
     def _settle(self, find: _Find, deletion: asyncio.Future[Deletion], failed: TripError | None) -> None:
         if failed is None:
@@ -198,12 +198,6 @@ class Pop3Mailbox(Mailbox):
         receive = find.waiter.receive
         proved = sight(find.mail, self.common.key) == find.sighting
         return receive.delete.wanted and proved and may_delete(find.sighting, dedicated=receive.mailbox_is_dedicated)
-
-    async def _rest(self, for_s: float | None) -> None:
-        if for_s is None:
-            await self._wake.wait()
-        elif not self._wake.is_set():
-            await self._pause(for_s)
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         """Those of which nobody knows whether the session that found them, and broke, deleted them."""

@@ -69,10 +69,10 @@ class Watch:
             raise Cancelled("the mailbox is not open")
         return self._mailbox, self._waiter
 
-    def expect(self, since_s: float) -> None:
-        """The mail may be there since `since_s`: looks begin."""
+    def expect(self, since_s: float, size_bytes: int) -> None:
+        """The mail, about so large, may be there since `since_s`: looks begin."""
         mailbox, waiter = self._open()
-        mailbox.expect(waiter, since_s)
+        mailbox.expect(waiter, since_s, size_bytes)
 
     async def arrival(self, until_s: float) -> Arrival:
         """The mail; see `Mailbox.arrival`."""

@@ -50,7 +50,8 @@ class Arrival:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A trip at a mailbox. `active` once its mail may be there; `last_call` once the next look decides.
+    """A trip at a mailbox. `active` once its mail may be there, about `size_bytes` large; `last_call` once the next
+    look decides.
 
     A last look that breaks is tried once more.
     """
@@ -59,6 +60,7 @@ class Waiter:
     receive: Receive
     arrived: asyncio.Future[Arrival]
     missed_at_s: float
+    size_bytes: int = 0
     active: bool = False
     last_call: bool = False
     last_look_broke: bool = False

@@ -2,10 +2,12 @@
 
 A trip joins before it sends, so nothing arrives unseen; says when its mail may be there, which starts the looks; awaits
 its mail; and has it deleted. The task alone speaks to the server, so no two trips ever share a selection by accident.
-Looks are dense at first and grow to the narrowest interval that a waiting trip asked for.
+Looks are dense at first and grow to the narrowest interval that a waiting trip asked for. Where many trips wait, what
+comes within a moment is looked at, and deleted, together.
 """
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,8 +32,11 @@ from mailtrip_checks.trips import Receive
 from mailtrip_checks.wire.transcript import Transcript
 
 GAP_GROWTH = 1.6
+PAUSE_S = 0.02  # at least, after a look
 # While trips still wait, deletions are gathered for this long: a deletion blinds the watch for a few exchanges.
-GATHER_DELETIONS_S = 0.25
+GATHER_DELETIONS_S = 0.5
+# While others still wait, mails are gathered for this long before they are looked at.
+GATHER_MAILS_S = 0.05
 CLOSE_WITHIN_S = 10.0
 
 
@@ -56,6 +61,8 @@ class Mailbox(ABC):
         self._wake = asyncio.Event()
         self._leaving = False
         self._gap_s = self.first_gap_s
+        self._looked_at_s = -math.inf
+        self._look_at_s = math.inf
         self._retry_gap_s = 0.0
         self._failed: Exception | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -68,12 +75,17 @@ class Mailbox(ABC):
         """Log in and note what is there; raises TripError."""
 
     @abstractmethod
-    async def _look(self, *, thorough: bool) -> None:
-        """See what is new, and call `_found` for each mail that bears a token."""
+    async def _look(self, *, thorough: bool) -> float:
+        """See what is new, and `_arrive` each mail that somebody waits for.
 
-    @abstractmethod
-    async def _rest(self, for_s: float | None) -> None:
-        """Wait so long (None: as long as nothing wakes us), or until woken, or until the server pushes."""
+        Gives the instant before which nothing can have come unseen; `thorough` trusts nothing that the server told.
+        """
+
+    async def _rest(self, until_s: float = math.inf) -> None:
+        """Wait until something is due, or that instant has come."""
+        while (due_s := min(self._due_s(), until_s)) > self.clock.now():
+            self._wake.clear()
+            await self._woken(due_s)
 
     @abstractmethod
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
@@ -114,7 +126,7 @@ class Mailbox(ABC):
     def join(self, token: str, receive: Receive) -> Waiter:
         """Wait here from now on; the mailbox must be open."""
         waiter = Waiter(token, receive, asyncio.get_running_loop().create_future(), self.clock.now())
-        self._waiters[token] = waiter
+        self._waiters[token] = waiter  # until its mail has come
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
@@ -123,12 +135,13 @@ class Mailbox(ABC):
         waiter.arrived.cancel()
         self._wake.set()
 
-    def expect(self, waiter: Waiter, since_s: float) -> None:
-        """The mail may be there since `since_s`: look at once, then at growing gaps."""
+    def expect(self, waiter: Waiter, since_s: float, size_bytes: int) -> None:
+        """The mail, about so large, may be there since `since_s`: look at once, then at growing gaps."""
         waiter.active = True
         waiter.missed_at_s = max(waiter.missed_at_s, since_s)
+        waiter.size_bytes = size_bytes
         self._gap_s = min(self.first_gap_s, waiter.receive.interval_s)
-        self._wake.set()
+        self._look_by(self._looked_at_s + max(self._gap_s, self._gather_s))
 
     async def arrival(self, waiter: Waiter, until_s: float) -> Arrival:
         """The mail; raises Lost when a look begun after `until_s` has missed it, or what kept us from looking."""
@@ -136,7 +149,7 @@ class Mailbox(ABC):
             async with self.clock.timeout_at(until_s):
                 return await asyncio.shield(waiter.arrived)
         waiter.last_call = True
-        self._wake.set()
+        self._look_by(-math.inf)
         bound_s = 2 * waiter.receive.step_timeout_s + self._delay_s()
         try:
             async with self.clock.timeout_at(self.clock.now() + bound_s):
@@ -187,50 +200,69 @@ class Mailbox(ABC):
             await self._end()
 
     async def _turn(self) -> None:
-        self._wake.clear()
-        if self._doomed and self._deletions_are_due():
+        now_s = self.clock.now()
+        if self._deletions_due_s <= now_s:
             await self._delete_batch(tuple(self._doomed))
-            return
-        waiting = [waiter for waiter in self._waiters.values() if waiter.active and not waiter.arrived.done()]
-        if not waiting:
-            await self._rest(self._until_deletions_s())
-            return
-        if (delay_s := self._delay_s()) > 0:
+        elif self._look_due_s > now_s:
+            await self._rest()
+        elif not (waiting := self._waiting()):
+            self._look_at_s = math.inf
+        elif (delay_s := self._delay_s()) > 0:
             await self._pause(delay_s)
-            return
+        else:
+            await self._look_for(waiting, now_s)
+
+    def _waiting(self) -> list[Waiter]:
+        """Those whose mail may be there."""
+        return [waiter for waiter in self._waiters.values() if waiter.active]
+
+    async def _look_for(self, waiting: Sequence[Waiter], now_s: float) -> None:
         last = [waiter for waiter in waiting if waiter.last_call]
-        started_at_s = self.clock.now()
-        await self._look(thorough=bool(last))
+        self._looked_at_s, self._look_at_s = now_s, math.inf
+        try:
+            nothing_before_s = await self._look(thorough=bool(last))
+        except TripError:
+            self._look_at_s = -math.inf
+            raise
         self._retry_gap_s = 0.0
         for waiter in waiting:
             if not waiter.arrived.done():
                 waiter.looks += 1
-                waiter.missed_at_s = max(waiter.missed_at_s, started_at_s)
+                waiter.missed_at_s = max(waiter.missed_at_s, nothing_before_s)
         for waiter in last:
             if not waiter.arrived.done():
+                del self._waiters[waiter.token]
                 waiter.arrived.set_exception(self._lost(waiter))
-        waiting = [waiter for waiter in waiting if not waiter.arrived.done()]
-        if waiting:
-            await self._rest(self._next_gap_s(waiting))
+        intervals_s = [waiter.receive.interval_s for waiter in waiting if not waiter.arrived.done()]
+        if intervals_s:
+            # From the beginning of the look, so that what it missed is no older when the next one sees it.
+            gap_s = min(self._gap_s, *intervals_s)
+            self._look_by(max(now_s + gap_s, self.clock.now() + PAUSE_S))
+            self._gap_s *= GAP_GROWTH
+
+    def _look_by(self, instant_s: float) -> None:
+        """Look then, if not sooner."""
+        self._look_at_s = min(self._look_at_s, instant_s)
+        self._wake.set()
 
     @property
-    def _anybody_waits(self) -> bool:
-        return any(not waiter.arrived.done() for waiter in self._waiters.values())
+    def _look_due_s(self) -> float:
+        return self._look_at_s
 
-    def _deletions_are_due(self) -> bool:
-        return not self._anybody_waits or self.clock.now() - self._doomed[0].since_s >= GATHER_DELETIONS_S
+    @property
+    def _gather_s(self) -> float:
+        """How long to wait for more mails, once one is there."""
+        return GATHER_MAILS_S if len(self._waiters) > 1 else 0.0
 
-    def _until_deletions_s(self) -> float | None:
-        """How long until what is to be deleted is due; None where nothing is."""
-        return max(self._doomed[0].since_s + GATHER_DELETIONS_S - self.clock.now(), 0) if self._doomed else None
+    @property
+    def _deletions_due_s(self) -> float:
+        if not self._doomed:
+            return math.inf
+        return self._doomed[0].since_s + GATHER_DELETIONS_S if self._waiters else -math.inf
 
-    def _next_gap_s(self, waiting: Sequence[Waiter]) -> float:
-        if self._wake.is_set():
-            return 0
-        gap_s = min(self._gap_s, *(waiter.receive.interval_s for waiter in waiting))
-        self._gap_s *= GAP_GROWTH
-        until_deletions_s = self._until_deletions_s()
-        return gap_s if until_deletions_s is None else min(gap_s, until_deletions_s)
+    def _due_s(self) -> float:
+        """The instant at which there is something to do; changes where `_wake` is set, too."""
+        return -math.inf if self._leaving else min(self._look_due_s, self._deletions_due_s)
 
     async def _delete_batch(self, batch: Sequence[Doomed]) -> None:
         try:
@@ -275,8 +307,11 @@ class Mailbox(ABC):
     async def _pause(self, for_s: float) -> None:
         """Wait so long, or until woken."""
         self._wake.clear()
+        await self._woken(self.clock.now() + for_s)
+
+    async def _woken(self, until_s: float) -> None:
         with suppress(TimeoutError):
-            async with self.clock.timeout_at(self.clock.now() + for_s):
+            async with self.clock.timeout_at(until_s):
                 await self._wake.wait()
 
     def _fail(self, error: Exception) -> None:
@@ -292,12 +327,17 @@ class Mailbox(ABC):
         """Who waits for the mail with this header block, and what it is to us."""
         sighting = sight(header, self.common.key)
         waiter = self._waiters.get(sighting.token) if sighting else None
-        if sighting is None or waiter is None or waiter.arrived.done():
+        if sighting is None or waiter is None:
             return None
         if sighting.kind is Kind.REPORT and not waiter.reported:
             waiter.reported = True
             self.transcript.note(f"a delivery report about {sighting.token} came; it is no delivery")
         return (waiter, sighting) if counts_as_arrival(sighting, waiter.receive.match) else None
+
+    def _arrive(self, waiter: Waiter, arrival: Arrival) -> None:
+        """Its mail has come: it waits no more."""
+        del self._waiters[waiter.token]
+        waiter.arrived.set_result(arrival)
 
     @staticmethod
     def deletion_of(sighting: Sighting, receive: Receive) -> asyncio.Future[Deletion] | None:

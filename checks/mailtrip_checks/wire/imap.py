@@ -216,13 +216,15 @@ class ImapSession:
         }
         return [headers[uid] for uid in sorted(headers)]
 
-    async def uid_fetch_message(self, uid: int) -> bytes | None:
-        """The whole mail, or None where it is gone; leaves \\Seen alone."""
-        answer = await self._dialogue.ask("fetching the mail", b"UID FETCH %d (UID BODY.PEEK[])" % uid)
-        for mail in self._fetched(answer):
-            if mail.uid == uid and mail.message:
-                return mail.message
-        return None
+    async def uid_fetch_messages(self, uids: Collection[int]) -> dict[int, bytes]:
+        """The whole mails, by UID, of those that are still there; leaves \\Seen alone."""
+        messages: dict[int, bytes] = {}
+        for uid_set in uid_sets(uids):
+            parts = b"UID FETCH", uid_set.encode("ascii"), b"(UID BODY.PEEK[])"
+            for mail in self._fetched(await self._dialogue.ask("fetching mails", *parts)):
+                if mail.uid is not None and mail.uid in uids and mail.message:
+                    messages[mail.uid] = mail.message
+        return messages
 
     async def uid_search_header(self, field_name: str, value: str) -> list[int]:
         """The UIDs of the mails whose header field contains the value."""
@@ -275,13 +277,14 @@ class ImapSession:
 
     # Push.
 
-    async def idle(self, for_s: float, wake: asyncio.Event) -> bool:
-        """Wait until a mail comes (True), or `for_s` seconds have passed or `wake` is set (False).
+    async def idle(self, until_s: Callable[[], float], wake: asyncio.Event) -> bool:
+        """Wait until the instant that `until_s` names, asked anew whenever the server tells something, or `wake` is
+        set, which this clears; False where the server ended the wait before.
 
         IDLE (RFC 2177) lets the server push; without it, or where it is refused, this only waits. A cancelled wait
         leaves the session broken.
         """
-        return await idle(self._dialogue, for_s, wake)
+        return await idle(self._dialogue, until_s, wake)
 
     # The login.
 

@@ -68,6 +68,7 @@ class Dialogue:
         self._responses: deque[Response] = deque()
         self._commands = 0
         self._leaving = False
+        self._closed_by_server = False
 
     def masked(self, text: str) -> str:
         """Text of the server as it may be shown."""
@@ -121,7 +122,14 @@ class Dialogue:
 
     async def next(self, doing: str) -> Status | Data | Continuation:
         """The next response; raises ProtocolError where none can come any more."""
-        response = await self._receive()
+        return self._good(await self._receive(), doing)
+
+    def ready(self, doing: str) -> Status | Data | Continuation | None:
+        """The next response if it has come already; raises ProtocolError where none can come any more."""
+        response = self._take()
+        return None if response is None and not self._closed_by_server else self._good(response, doing)
+
+    def _good(self, response: Response | None, doing: str) -> Status | Data | Continuation:
         match response:
             case None:
                 raise self._closed(doing, "")
@@ -135,9 +143,16 @@ class Dialogue:
 
     async def _receive(self) -> Response | None:
         """The next response, noted; None once the server has closed."""
+        while (response := self._take()) is None and not self._closed_by_server:
+            await self.stream.arrives()
+        return response
+
+    def _take(self) -> Response | None:
+        """The next response, noted, if it has come already."""
         while not self._responses:
-            chunk = await self.stream.read()
-            if not chunk.data:
+            chunk = self.stream.read_nowait()
+            if chunk is None or not chunk.data:
+                self._closed_by_server = chunk is not None
                 return None
             self._responses.extend(self._parser.feed(chunk.data, chunk.at_s))
         response = self._responses.popleft()

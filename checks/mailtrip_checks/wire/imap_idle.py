@@ -1,24 +1,24 @@
-"""Waiting for mail on an open folder: IDLE (RFC 2177) where the server has it, listening alone where it has not."""
+"""Waiting on an open folder: IDLE (RFC 2177) where the server has it, listening alone where it has not."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 
 from mailtrip_checks.wire.imap_dialogue import Dialogue
 from mailtrip_checks.wire.imap_parser import Continuation, Data, Status
 
 
-async def idle(dialogue: Dialogue, for_s: float, wake: asyncio.Event) -> bool:
-    """Wait until `exists` rises (True), or `for_s` seconds have passed or `wake` is set (False).
+async def idle(dialogue: Dialogue, until_s: Callable[[], float], wake: asyncio.Event) -> bool:
+    """Wait until the instant that `until_s` names, asked anew whenever the server tells something or `wake` is set.
 
-    A server that refuses IDLE is not asked again. A wait that is cancelled leaves the dialogue broken.
+    False where the server did not bear the wait so long: it ended the IDLE by itself. One that refuses IDLE is not
+    asked again. A wait that is cancelled leaves the dialogue broken.
     """
-    rises = dialogue.rises
     tag = await _begin(dialogue)
-    idling = tag is not None
-    if dialogue.rises == rises:
-        idling = await _listen(dialogue, tag, for_s, wake) and idling
+    idling = await _listen(dialogue, tag, until_s, wake)
     if tag is not None and idling:
         await _end(dialogue, tag)
-    return dialogue.rises > rises
+    return idling
 
 
 async def _begin(dialogue: Dialogue) -> str | None:
@@ -48,30 +48,20 @@ async def _end(dialogue: Dialogue, tag: str) -> None:
         await dialogue.finish(doing, tag)
 
 
-async def _listen(dialogue: Dialogue, tag: str | None, for_s: float, wake: asyncio.Event) -> bool:
-    """Read until a mail comes, the time is over or `wake` is set; False where the server ended the IDLE by itself."""
-    async with dialogue.unbounded("waiting for mail"):
-        reader = asyncio.create_task(_until_rise(dialogue, tag))
-        tasks: list[asyncio.Task[object]] = [
-            reader,
-            asyncio.create_task(dialogue.clock.sleep(for_s)),
-            asyncio.create_task(wake.wait()),
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        return reader.cancelled() or reader.result()
-
-
-async def _until_rise(dialogue: Dialogue, tag: str | None) -> bool:
+async def _listen(dialogue: Dialogue, tag: str | None, until_s: Callable[[], float], wake: asyncio.Event) -> bool:
+    """Read, and wait; False where the server ended the IDLE by itself."""
     doing = "waiting for mail"
-    rises = dialogue.rises
-    while dialogue.rises == rises:
-        response = await dialogue.next(doing)
-        if isinstance(response, Status) and response.tag is not None:
-            dialogue.check_tag(doing, tag, response)
-            return False
-    return True
+    async with dialogue.unbounded(doing):
+        with dialogue.stream.ringing(wake):
+            while True:
+                wake.clear()
+                while (response := dialogue.ready(doing)) is not None:
+                    if isinstance(response, Status) and response.tag is not None:
+                        dialogue.check_tag(doing, tag, response)
+                        return False
+                instant_s = until_s()
+                if instant_s <= dialogue.clock.now():
+                    return True
+                with suppress(TimeoutError):
+                    async with dialogue.clock.timeout_at(instant_s):
+                        await wake.wait()

@@ -3,6 +3,8 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from mailtrip_checks.errors import TlsFailed
@@ -37,6 +39,7 @@ class Stream(asyncio.Protocol):
         self._chunks: deque[Chunk] = deque()
         self._held_bytes = 0
         self._arrived = asyncio.Event()
+        self._listeners: list[asyncio.Event] = []
         self._writable = asyncio.Event()
         self._writable.set()
         self._ended = False
@@ -53,7 +56,7 @@ class Stream(asyncio.Protocol):
         self._held_bytes += len(data)
         if self._held_bytes > _PAUSE_AT_BYTES and self._transport is not None:
             self._transport.pause_reading()
-        self._arrived.set()
+        self._ring()
 
     def eof_received(self) -> None:
         self._end()
@@ -71,7 +74,12 @@ class Stream(asyncio.Protocol):
 
     def _end(self) -> None:
         self._ended = True
+        self._ring()
+
+    def _ring(self) -> None:
         self._arrived.set()
+        for listener in self._listeners:
+            listener.set()
 
     # What clients call.
 
@@ -90,13 +98,31 @@ class Stream(asyncio.Protocol):
         """Whether bytes have come that nobody has read."""
         return bool(self._chunks)
 
-    async def read(self) -> Chunk:
-        """The next bytes; an empty chunk once the peer has closed."""
-        while not self._chunks:
-            if self._ended:
-                return Chunk(b"", self._network.clock.now())
+    @contextmanager
+    def ringing(self, event: asyncio.Event) -> Generator[None]:
+        """Set this event, too, when bytes come, or their end."""
+        self._listeners.append(event)
+        try:
+            yield
+        finally:
+            self._listeners.remove(event)
+
+    async def arrives(self) -> None:
+        """Wait until `read_nowait` has something to give."""
+        if not self._chunks and not self._ended:
             self._arrived.clear()
             await self._arrived.wait()
+
+    async def read(self) -> Chunk:
+        """The next bytes; an empty chunk once the peer has closed."""
+        while (chunk := self.read_nowait()) is None:
+            await self.arrives()
+        return chunk
+
+    def read_nowait(self) -> Chunk | None:
+        """The same; None where nothing has come yet."""
+        if not self._chunks:
+            return Chunk(b"", self._network.clock.now()) if self._ended else None
         chunk = self._chunks.popleft()
         self._held_bytes -= len(chunk.data)
         if self._held_bytes <= _PAUSE_AT_BYTES and self._transport is not None and not self._ended:
