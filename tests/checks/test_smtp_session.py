@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hmac
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -474,36 +473,6 @@ async def test_a_name_that_cannot_be_said_is_refused(play: Play, helo: str) -> N
             async with opened(endpoint(port), helo=helo):
                 pass
     assert caught.value.stage == "connect"
-
-
-async def test_no_socket_left_is_said_so(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left() -> None:
-        raise OSError(24, "Too many open files")
-
-    monkeypatch.setattr("socket.socketpair", none_left)
-    async with play("S: 220 hi") as port:
-        with pytest.raises(Unreachable, match="Too many open files"):
-            async with opened(endpoint(port)):
-                pass
-
-
-async def test_a_trip_that_is_cancelled_before_it_has_a_client_leaves_no_socket(
-    play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pair: list[socket.socket] = []
-
-    def paired() -> tuple[socket.socket, socket.socket]:
-        asyncio.get_running_loop().call_soon(opening.cancel)
-        pair.extend(socketpair())
-        return pair[0], pair[1]
-
-    socketpair = socket.socketpair
-    monkeypatch.setattr("socket.socketpair", paired)
-    async with play("S: 220 hi") as port:
-        opening = asyncio.create_task(opened(endpoint(port)).__aenter__())
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-    assert [end.fileno() for end in pair] == [-1, -1]
 
 
 @given(data=st.lists(st.sampled_from([b"220", b"250", b"421", b"-", b" ", b"\r\n", b"\n", b"x", b"\xff", b"STARTTLS"])))

@@ -85,8 +85,7 @@ class SmtpSession:
 
         async def dial(tls: bool) -> SmtpSession:
             stream = await open_stream(endpoint, network, stages, transcript, tls=tls)
-            dialogue = await Dialogue.open(stream, network)
-            session = cls(dialogue, helo or _own_name(), network, stages, warn)
+            session = cls(Dialogue(stream, network), helo or _own_name(), network, stages, warn)
             await session._or_close(session._greet())
             return session
 
@@ -133,11 +132,12 @@ class SmtpSession:
 
     async def _greet(self) -> None:
         with self._stages.of("connect"):
-            answer = await self._dialogue.ask(GREETING, self._client.connect)
+            answer = await self._dialogue.ask(GREETING, self._dialogue.bridge.greeting)
+            self._dialogue.broken = answer.code != 220  # no QUIT either: who refuses us may not wait for it
             if answer.is_refusal:
                 refused = Busy if too_many(answer.text) else Refused
                 raise refused(f"{self.host} refused the session", reply=answer.text)
-            if not answer.good:
+            if self._dialogue.broken:
                 raise ProtocolError(f"{self.host} greeted with what is no SMTP greeting", reply=answer.text)
 
     async def _begin(self, endpoint: Endpoint, token: str) -> None:

@@ -1,27 +1,27 @@
 """Lets aiosmtplib speak over a `Stream`.
 
-aiosmtplib takes a connected socket. It gets one end of a socket pair; the other end is carried to and from the stream,
-which alone knows of TLS. So all three protocols share connecting, handshakes, the instants at which bytes came and
-the transcript, which shows what was truly said, half lines and garbage too; and aiosmtplib is used by its public face.
+aiosmtplib's protocol takes an asyncio transport, and gets this one: what it writes goes to the stream, which alone
+knows of TLS, and what comes there is handed to it. So all three protocols share connecting, handshakes, the instants at
+which bytes came and the transcript, which shows what was truly said, half lines and garbage too.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
 
-from mailtrip_checks.wire.stream import Stream
+import aiosmtplib
+from aiosmtplib.protocol import SMTPProtocol
+
+from mailtrip_checks.wire.stream import Chunk, Stream
 
 _LONGEST_LINE_BYTES = 64 * 1024
+_MOST_REPLIES = 100  # that are kept of what nobody asked for
 
 
-class Bridge(asyncio.Protocol):
-    """The far end of aiosmtplib's socket; made by `open`."""
-
-    _near: socket.socket
-    _far: asyncio.Transport
-    _carrier: asyncio.Task[None]
+class Bridge(asyncio.Transport):
+    """What `client`, made here, takes for its connection; nothing has been read of it yet."""
 
     def __init__(self, stream: Stream) -> None:
+        super().__init__()
         self.stream = stream
         self.ended = False
         """Whether the server has closed."""
@@ -29,52 +29,62 @@ class Bridge(asyncio.Protocol):
         """When the last bytes of the server came in."""
         self.shows: Callable[[bytes], str | None] | None = None
         """What the transcript shows of what is sent; None from it is the thing itself, "" is nothing."""
-        self._far_closed = asyncio.Event()
+        # Its own timeout is off, for the leg's is one for all steps. Each EHLO says our name; without one here, too,
+        # it would be looked up.
+        self.client = aiosmtplib.SMTP(start_tls=False, local_hostname="localhost", timeout=None)
+        self._protocol = SMTPProtocol(asyncio.get_running_loop())
+        self._closing = False
         self._replies: list[str] = []
         self._line = b""
-
-    @staticmethod
-    async def open(stream: Stream) -> tuple["Bridge", socket.socket]:
-        """The bridge, and the socket for aiosmtplib. Raises OSError where there is no socket left."""
-        near, far = socket.socketpair()
-        try:
-            near.setblocking(False)
-            far.setblocking(False)
-            transport, bridge = await asyncio.get_running_loop().create_connection(lambda: Bridge(stream), sock=far)
-        except BaseException:
-            near.close()
-            far.close()
-            raise
-        bridge._near, bridge._far = near, transport
-        bridge._carrier = asyncio.create_task(bridge._carry(), name="smtp-bridge")
-        return bridge, near
+        self._protocol.connection_made(self)
+        self.client.transport, self.client.protocol = self, self._protocol
+        stream.hand_to(self._came)
 
     @property
     def unasked(self) -> str:
         """What the server said behind its last answer."""
         return "\n".join([*self._replies[1:], _text(self._line)]).strip()
 
-    # What asyncio calls.
+    async def greeting(self) -> aiosmtplib.SMTPResponse:
+        """The server's first reply."""
+        return await self._protocol.read_response()
 
-    def data_received(self, data: bytes) -> None:
-        """aiosmtplib says something: a command, or a part of a message."""
+    # What aiosmtplib calls.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """A command, or a message."""
         self._replies.clear()
         if not self.ended:
-            self.stream.write(data, self.shows(data) if self.shows else None)
+            sent = bytes(data)
+            self.stream.write(sent, self.shows(sent) if self.shows else None)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._far_closed.set()
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """Nothing: the stream knows."""
+        return default
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        """It wants no more of it."""
+        self._closing = True
 
     # What comes from the server.
 
-    async def _carry(self) -> None:
-        while (chunk := await self.stream.read()).data:
-            self.replied_at_s = chunk.at_s
-            self._note(chunk.data)
-            self._far.write(chunk.data)
-        self.ended = True
-        self.stream.transcript.received(_text(self._line))
-        self._far.close()  # aiosmtplib reads what is on the way, and then the end
+    def _came(self, chunk: Chunk) -> None:
+        if not chunk.data:
+            self._end()
+            return
+        self.replied_at_s = chunk.at_s
+        self._note(chunk.data)
+        self._protocol.data_received(chunk.data)
+
+    def _end(self) -> None:
+        if not self.ended:
+            self.ended = self._closing = True
+            self.stream.transcript.received(_text(self._line))
+            self._protocol.eof_received()
+            self._protocol.connection_lost(None)
 
     def _note(self, data: bytes) -> None:
         *lines, self._line = (self._line + data).split(b"\n")
@@ -82,16 +92,12 @@ class Bridge(asyncio.Protocol):
             lines, self._line = [*lines, self._line], b""
         for line in lines:
             self.stream.transcript.received(_text(line))
-            if line[3:4] != b"-":
+            if line[3:4] != b"-" and len(self._replies) < _MOST_REPLIES:
                 self._replies.append(_text(line))
 
-    async def close(self) -> None:
-        """Drop both connections, and wait until their sockets are gone."""
-        self._carrier.cancel()
-        await asyncio.wait([self._carrier])
-        self._far.abort()
-        await self._far_closed.wait()
-        self._near.close()  # where aiosmtplib never came to use it
+    async def drop(self) -> None:
+        """Drop the connection, and wait until its socket is gone."""
+        self.client.close()
         self.stream.abort()
         await self.stream.close()
 

@@ -1,13 +1,12 @@
 """Steps of aiosmtplib on one connection: pairing, the transcript, and errors that say at which step it stopped."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import aiosmtplib
 
-from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, Unreachable, closed_at_once
+from mailtrip_checks.errors import Busy, ProtocolError, Refused, TlsFailed, TripError, closed_at_once
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
 from mailtrip_checks.wire.login import too_many
@@ -38,28 +37,13 @@ class Dialogue:
     and all that can be done is to close.
     """
 
-    def __init__(self, bridge: Bridge, client: aiosmtplib.SMTP, network: Network) -> None:
-        self.bridge = bridge
-        self.client = client
-        self.host = bridge.stream.host
-        self.transcript = bridge.stream.transcript
+    def __init__(self, stream: Stream, network: Network) -> None:
+        self.bridge = Bridge(stream)
+        self.client = self.bridge.client
+        self.host = stream.host
+        self.transcript = stream.transcript
         self.broken = False
         self.network = network
-
-    @staticmethod
-    async def open(stream: Stream, network: Network) -> "Dialogue":
-        """A client on the stream that has read nothing yet; closes the stream where that fails."""
-        try:
-            bridge, sock = await Bridge.open(stream)
-        except BaseException as error:
-            await stream.close()
-            if not isinstance(error, OSError):
-                raise
-            raise Unreachable(f"no socket for the connection to {stream.host}: {error.strerror}") from error
-        # Its own timeout is off, for the leg's is one for all steps. Each EHLO says our name; without one here, too,
-        # connecting would look it up.
-        client = aiosmtplib.SMTP(sock=sock, start_tls=False, local_hostname="localhost", timeout=None)
-        return Dialogue(bridge, client, network)
 
     @property
     def secure(self) -> bool:
@@ -134,10 +118,7 @@ class Dialogue:
     async def close(self) -> None:
         """Drop the connection."""
         self.broken = True
-        if isinstance(self.client.transport, asyncio.WriteTransport):
-            self.client.transport.abort()  # its own close would wait until half a message is gone
-        self.client.close()
-        await self.bridge.close()
+        await self.bridge.drop()
 
     def _nothing_unasked(self) -> None:
         # It would be taken for the answer to this step: a late 250 for a mail.

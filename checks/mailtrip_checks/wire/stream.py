@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ class Stream(asyncio.Protocol):
         self._held_bytes = 0
         self._arrived = asyncio.Event()
         self._listeners: list[asyncio.Event] = []
+        self._reader: Callable[[Chunk], None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._ended = False
@@ -52,6 +53,9 @@ class Stream(asyncio.Protocol):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if self._reader is not None:
+            self._reader(Chunk(data, self._network.clock.now()))
+            return
         self._chunks.append(Chunk(data, self._network.clock.now()))
         self._held_bytes += len(data)
         if self._held_bytes > _PAUSE_AT_BYTES and self._transport is not None:
@@ -74,6 +78,8 @@ class Stream(asyncio.Protocol):
 
     def _end(self) -> None:
         self._ended = True
+        if self._reader is not None:
+            self._reader(Chunk(b"", self._network.clock.now()))
         self._ring()
 
     def _ring(self) -> None:
@@ -97,6 +103,14 @@ class Stream(asyncio.Protocol):
     def pending(self) -> bool:
         """Whether bytes have come that nobody has read."""
         return bool(self._chunks)
+
+    def hand_to(self, reader: Callable[[Chunk], None]) -> None:
+        """Call this with all that comes, and has come, from now on; nothing can be read in other ways then."""
+        while (chunk := self.read_nowait()) is not None:
+            reader(chunk)
+            if not chunk.data:
+                break
+        self._reader = reader
 
     @contextmanager
     def ringing(self, event: asyncio.Event) -> Generator[None]:
