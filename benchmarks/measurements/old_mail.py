@@ -1,13 +1,11 @@
 """What it costs to find a mail where many old ones lie."""
 
-from collections.abc import Sequence
 from functools import partial
 from statistics import median
 
 from benchmarks.ground import Ground, ground
 from benchmarks.harness import Chart, Figure, Measured, Size, at_most, interleaved, ratios
 from benchmarks.work import Definition
-from mailtrip_reports.record import Record
 
 OLD = b"From: somebody@example.org\r\nSubject: an old mail\r\nMessage-ID: <old@example.org>\r\n\r\nLong ago.\r\n"
 DELAY_S = 0.2
@@ -50,9 +48,5 @@ def _found(here: Ground, address: str, protocol: str) -> tuple[float, float]:
     """Milliseconds of the median look, and seconds of CPU of the whole run."""
     definition = Definition(out=RATE, receive="interval: 100ms", protocol=protocol)
     flown = here.at(address).ours(definition, records=True)
-    return find_ms(flown.records), flown.ran.cpu_s
-
-
-def find_ms(records: Sequence[Record]) -> float:
-    """The median over the trips of the look that found the mail."""
-    return 1000 * median(stage.length_s for record in records for stage in record.stages if stage.name == "find")
+    looks_s = [stage.length_s for record in flown.records for stage in record.stages if stage.name == "find"]
+    return 1000 * median(looks_s), flown.ran.cpu_s
