@@ -35,8 +35,8 @@ GAP_GROWTH = 1.6
 PAUSE_S = 0.02  # at least, after a look
 # While trips still wait, deletions are gathered for this long: a deletion blinds the watch for a few exchanges.
 GATHER_DELETIONS_S = 0.5
-# While others still wait, mails are gathered for this long before they are looked at.
-GATHER_MAILS_S = 0.05
+# What comes is gathered before it is looked at: so long for each trip that waits, and no longer than that.
+GATHER_A_TRIP_S, LONGEST_GATHER_S = 0.004, 0.1
 CLOSE_WITHIN_S = 10.0
 
 
@@ -141,7 +141,7 @@ class Mailbox(ABC):
         waiter.missed_at_s = max(waiter.missed_at_s, since_s)
         waiter.size_bytes = size_bytes
         self._gap_s = min(self.first_gap_s, waiter.receive.interval_s)
-        self._look_by(self._looked_at_s + max(self._gap_s, self._gather_s))
+        self._look_by(self._looked_at_s + max(self._gap_s, min(self._gather_s, waiter.receive.interval_s)))
 
     async def arrival(self, waiter: Waiter, until_s: float) -> Arrival:
         """The mail; raises Lost when a look begun after `until_s` has missed it, or what kept us from looking."""
@@ -252,7 +252,7 @@ class Mailbox(ABC):
     @property
     def _gather_s(self) -> float:
         """How long to wait for more mails, once one is there."""
-        return GATHER_MAILS_S if len(self._waiters) > 1 else 0.0
+        return min(len(self._waiters) * GATHER_A_TRIP_S, LONGEST_GATHER_S)
 
     @property
     def _deletions_due_s(self) -> float:

@@ -81,17 +81,22 @@ class Dialogue:
     @asynccontextmanager
     async def unbounded(self, doing: str) -> AsyncGenerator[None, None]:
         """Hold the dialogue broken until the body ends well."""
-        if self.broken:
-            raise ProtocolError(f"{doing}: the connection to {self.stream.host} was given up before")
-        self.broken = True
+        self._break(doing)
         yield
         self.broken = False
 
     @asynccontextmanager
     async def step(self, doing: str) -> AsyncGenerator[None, None]:
         """The same, within the step's timeout; `doing` completes "the server closed the connection while …"."""
-        async with self.unbounded(doing), within(self.clock, self._step_timeout_s, f"{doing} at {self.stream.host}"):
+        self._break(doing)
+        async with within(self.clock, self._step_timeout_s, lambda: f"{doing} at {self.stream.host}"):
             yield
+        self.broken = False
+
+    def _break(self, doing: str) -> None:
+        if self.broken:
+            raise ProtocolError(f"{doing}: the connection to {self.stream.host} was given up before")
+        self.broken = True
 
     # Reading.
 
