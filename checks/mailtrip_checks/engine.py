@@ -22,6 +22,7 @@ from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.run import removed_later
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.series import Series
+from mailtrip_checks.switching import brisk_switching
 from mailtrip_checks.trips import Trip
 from mailtrip_checks.wire.smtp import Phase
 from mailtrip_checks.world import Embedded, World
@@ -107,7 +108,8 @@ class Engine:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        with brisk_switching():
+            self._loop.run_forever()
 
     def submit(
         self, trips: Sequence[Trip], *, on_send: Callable[[int, str], None] | None = None

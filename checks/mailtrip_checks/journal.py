@@ -8,11 +8,11 @@ from mailtrip_checks.errors import TripError
 from mailtrip_checks.identity import new_token
 from mailtrip_checks.mailbox.registry import Watch
 from mailtrip_checks.mailbox.waiting import Arrival
-from mailtrip_checks.outcome import Line, Outcome, Reply, Stage
+from mailtrip_checks.outcome import Outcome, Reply, Stage
 from mailtrip_checks.smtp_pool import Dialogue
 from mailtrip_checks.trips import Protocol, Trip
 from mailtrip_checks.wire.smtp import Submission
-from mailtrip_checks.wire.transcript import Stages
+from mailtrip_checks.wire.transcript import Lines, Stages
 
 
 class Journal:
@@ -131,10 +131,9 @@ class Journal:
         return self.watch.warnings if self.watch else ()
 
     @property
-    def transcript(self) -> tuple[Line, ...]:
-        """What was said in both legs, by its time. It costs more than all else of an outcome."""
-        lines = (*self.dialogue.transcript, *(self.watch.transcript if self.watch else ()))
-        return tuple(sorted(lines, key=lambda line: line.at_s))
+    def transcript(self) -> Lines:
+        """What was said until now in both legs."""
+        return Lines((*self.dialogue.said, *(self.watch.said if self.watch else ())))
 
     def _hosts(self) -> tuple[tuple[str, str], ...]:
         trip = self.trip

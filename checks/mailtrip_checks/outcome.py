@@ -1,6 +1,6 @@
 """What a trip saw: the evidence on which it is judged. Instants are seconds of the run's monotonic clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -97,7 +97,7 @@ class Outcome:
     accepted_at_s: float | None = None
     bracket: Bracket | None = None
     replies: tuple[Reply, ...] = ()
-    transcript: tuple[Line, ...] = ()
+    transcript: Sequence[Line] = ()
     warnings: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()

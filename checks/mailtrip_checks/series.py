@@ -101,7 +101,7 @@ class Series:
             self.journal = Journal(self.trip, self._clock, self._on_send)
             outcome = await run_trip(self.trip, world, self.journal, grace_s=grace_s)
             judgement = judge(outcome, self.trip.expect)
-            if not outcome.transcript and self._is_told(judgement):
+            if not world.tells_passed and self._is_told(judgement):
                 outcome = replace(outcome, transcript=self.journal.transcript)
             self.journal = None
             self._note(number, attempt, outcome, judgement)

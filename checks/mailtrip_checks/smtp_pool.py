@@ -9,7 +9,7 @@ from random import Random
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.gates import Gates
 from mailtrip_checks.mx import MailExchangers
-from mailtrip_checks.outcome import Line, Stage
+from mailtrip_checks.outcome import Stage
 from mailtrip_checks.trips import Send
 from mailtrip_checks.wire.connect import Network
 from mailtrip_checks.wire.deadline import within
@@ -77,9 +77,10 @@ class Dialogue:
         return self._transcript.doing if self._transcript else ""
 
     @property
-    def transcript(self) -> tuple[Line, ...]:
-        now = [self._transcript.since(self._mark)] if self._transcript else []
-        return tuple(line for excerpt in (*self._ended, *now) for line in excerpt.lines())
+    def said(self) -> tuple[Excerpt, ...]:
+        """What was said on each connection while it was the trip's."""
+        now = (self._transcript.since(self._mark),) if self._transcript else ()
+        return (*self._ended, *now)
 
 
 class SmtpPool:

@@ -51,7 +51,7 @@ class Attempt:
 
     @property
     def said(self) -> list[str]:
-        return [f"{line.direction} {line.text}" for line in self.dialogue.transcript]
+        return [f"{line.direction} {line.text}" for excerpt in self.dialogue.said for line in excerpt.lines()]
 
 
 @pytest.fixture

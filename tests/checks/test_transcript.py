@@ -75,7 +75,7 @@ def dialogue(before: int, behind: int, about: str = "") -> tuple[list[str], list
     mark = record.mark()
     for number in range(behind):
         record.note(f"behind {number}.")
-    return [line.text for line in record.since(mark).lines(about)], [f"behind {number}." for number in range(behind)]
+    return [line.text for line in record.since(mark, about).lines()], [f"behind {number}." for number in range(behind)]
 
 
 @pytest.mark.parametrize("before", [0, 1, MOST_LINES - 1, MOST_LINES, MOST_LINES + 5])

@@ -13,8 +13,9 @@ from mailtrip_checks.mailbox.listen import ListenMailbox
 from mailtrip_checks.mailbox.pop3 import Pop3Mailbox
 from mailtrip_checks.mailbox.waiting import Arrival, Common, Waiter
 from mailtrip_checks.mailbox.watch import CLOSE_WITHIN_S, Mailbox
-from mailtrip_checks.outcome import Line, Stage
+from mailtrip_checks.outcome import Stage
 from mailtrip_checks.trips import Protocol, Receive
+from mailtrip_checks.wire.transcript import Excerpt
 
 CLOSE_IN_HASTE_S = 1.0
 
@@ -96,9 +97,9 @@ class Watch:
         return tuple(replace(stage, shared=not self._pays) for stage in stages)
 
     @property
-    def transcript(self) -> tuple[Line, ...]:
+    def said(self) -> tuple[Excerpt, ...]:
         """What was said in this mailbox while the trip was there."""
-        return self._mailbox.transcript.since(self._mark).lines(self._token) if self._mailbox else ()
+        return (self._mailbox.transcript.since(self._mark, self._token),) if self._mailbox else ()
 
 
 class Mailboxes:

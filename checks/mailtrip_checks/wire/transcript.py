@@ -1,10 +1,11 @@
 """The record of one connection: what was said, and how long each step took."""
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.ends import Leg
@@ -28,17 +29,19 @@ class _Said(NamedTuple):
 class Excerpt:
     """A part of a dialogue. Its lines are made, and masked, when somebody wants to read them: few are ever read."""
 
-    def __init__(self, said: tuple[_Said, ...], leg: Leg, masker: Masker) -> None:
+    def __init__(self, said: tuple[_Said, ...], leg: Leg, masker: Masker, about: str) -> None:
         self._said = said
         self._leg = leg
         self._masker = masker
+        self._about = about
 
-    def lines(self, about: str = "") -> tuple[Line, ...]:
+    def lines(self) -> tuple[Line, ...]:
         """All of it, each line masked.
 
-        Of more than `MOST_SHOWN` the first and the last are given, and those between that name `about`: at a mailbox
-        that many share, the rest is the others' business.
+        Of more than `MOST_SHOWN` the first and the last are given, and those between that name what it is about: at a
+        mailbox that many share, the rest is the others' business.
         """
+        about = self._about
         lines = tuple(line for said in self._said for line in self._lines_of(said))
         if len(lines) <= MOST_SHOWN:
             return lines
@@ -52,6 +55,28 @@ class Excerpt:
     def _lines_of(self, said: _Said) -> list[Line]:
         texts = self._masker.mask(said.text).splitlines()
         return [Line(said.at_s, self._leg, said.direction, text) for text in texts]
+
+
+class Lines(Sequence[Line]):
+    """The lines of some excerpts by their time, made when first read, by whom and in whose thread that may be."""
+
+    def __init__(self, excerpts: Iterable[Excerpt]) -> None:
+        self._excerpts = tuple(excerpts)
+
+    @cached_property
+    def _lines(self) -> tuple[Line, ...]:
+        lines = (line for excerpt in self._excerpts for line in excerpt.lines())
+        return tuple(sorted(lines, key=lambda line: line.at_s))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Line]: ...
+    def __getitem__(self, index: int | slice) -> Line | Sequence[Line]:
+        return self._lines[index]
 
 
 class Transcript:
@@ -82,10 +107,10 @@ class Transcript:
         """The place from which `since` can start."""
         return self._added
 
-    def since(self, mark: int) -> Excerpt:
-        """What was said after `mark`, as far as it is still kept."""
+    def since(self, mark: int, about: str = "") -> Excerpt:
+        """What was said after `mark`, as far as it is still kept; `about` is what its reader wants to know of."""
         newest_first = islice(reversed(self._said), self._added - mark)
-        return Excerpt(tuple(newest_first)[::-1], self._leg, self._masker)
+        return Excerpt(tuple(newest_first)[::-1], self._leg, self._masker, about)
 
     def _add(self, direction: Direction, text: str) -> None:
         if len(text) > LONGEST_LINE:
