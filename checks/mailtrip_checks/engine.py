@@ -17,7 +17,7 @@ from mailtrip_checks.clock import Clock, SystemClock
 from mailtrip_checks.errors import Cancelled
 from mailtrip_checks.journal import Journal
 from mailtrip_checks.needs import unmet
-from mailtrip_checks.order import starts
+from mailtrip_checks.order import Start, starts
 from mailtrip_checks.outcome import Outcome
 from mailtrip_checks.run import removed_later
 from mailtrip_checks.secrets import Masker
@@ -186,29 +186,35 @@ class Engine:
             if self._world is None:
                 self._world = World(self.clock, self._key, self.masker, self._embedded, tells_passed=self._tells_passed)
             world = self._world
+            world.heartbeat.start()
             # In a thread: the embedded servers may have to start.
-            placed = await asyncio.to_thread(world.located, [run.trip for run in runs])
+            placed, order = await asyncio.to_thread(_placed, world, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):
                 run.trip = trip
-            by_key = {trip.key: run for run, trip in zip(runs, placed, strict=True)}
-            for trip in placed:
-                if trip.send and trip.receive:
-                    world.mailboxes.plan([trip.receive] * trip.times)
-            begun = starts(placed)
-            turns = [asyncio.Event() for _ in begun[::LAUNCHED_AT_ONCE]]
-            for place, start in enumerate(begun):
-                run, turn = runs[start.index], turns[place // LAUNCHED_AT_ONCE]
-                run.needs = [by_key[need] for need in run.trip.needs if need in by_key]
-                run.task = asyncio.create_task(self._fly(run, world, turn, start.after_s), name=run.trip.id)
-                run.task.add_done_callback(partial(self._landed, run))
-                if run.stopped:  # before it began
-                    run.task.cancel()
+            by_key = {run.trip.key: run for run in runs}
+            groups = [order[first : first + LAUNCHED_AT_ONCE] for first in range(0, len(order), LAUNCHED_AT_ONCE)]
+            turns = [asyncio.Event() for _ in groups]
+            # All are made, and their mails planned, before the first may fly.
+            for turn, group in zip(turns, groups, strict=True):
+                for start in group:
+                    run = runs[start.index]
+                    run.needs = [by_key[need] for need in run.trip.needs if need in by_key]
+                    self._make_ready(run, world, turn, start.after_s)
+                await asyncio.sleep(0)
             for turn in turns:
                 turn.set()
                 await asyncio.sleep(0)
         except Exception as error:
             for run in runs:
                 run.result.set_exception(error)
+
+    def _make_ready(self, run: _Run, world: World, turn: asyncio.Event, after_s: float) -> None:
+        if run.trip.send and run.trip.receive:
+            world.mailboxes.plan([run.trip.receive] * run.trip.times)
+        run.task = asyncio.create_task(self._fly(run, world, turn, after_s), name=run.trip.id)
+        run.task.add_done_callback(partial(self._landed, run))
+        if run.stopped:  # before it began
+            run.task.cancel()
 
     async def _fly(self, run: _Run, world: World, turn: asyncio.Event, after_s: float) -> Outcome:
         await turn.wait()
@@ -226,6 +232,8 @@ class Engine:
         self._arrived += run.series.arrived if run.series else 0
         self._arrived += run.journal is not None and run.journal.arrival is not None
         self._landed_at_s.append(self.clock.now())
+        if not self._runs and self._world:
+            self._world.heartbeat.stop()
         if run.result.done():  # given up by `stop`
             return
         if task.cancelled():
@@ -244,6 +252,7 @@ class Engine:
         if self._world:
             await self._world.smtp.close()
             await self._world.mailboxes.close()
+            self._world.heartbeat.stop()
         await _end_all_others()
         for run in unfinished:
             self._give_up(run)
@@ -257,6 +266,12 @@ class Engine:
         if journal and journal.submission.phase is not Phase.NOT_SENT and not journal.left_behind:
             journal.stays(f"the clean-up took too long; {removed_later(run.trip.receive)}")
         run.result.set_result(_cancelled(run, self.clock, "the clean-up took too long"))
+
+
+def _placed(world: World, trips: Sequence[Trip]) -> tuple[Sequence[Trip], Sequence[Start]]:
+    """The trips with every endpoint resolved, and the order in which they start."""
+    placed = world.located(trips)
+    return placed, starts(placed)
 
 
 def _cancelled(run: _Run, clock: Clock, why: str) -> Outcome:

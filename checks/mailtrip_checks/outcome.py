@@ -78,6 +78,7 @@ class Outcome:
 
     `what` says in a sentence what went wrong ("" for a good end), `advice` what to try where more is known than the
     end's general hint. `mail_from_at_s` and `accepted_at_s` frame the submission; None where it did not come to it.
+    `lag_s` is the greatest time by which our own loop was late while the trip ran: so much its times may be too long.
     `left_behind` names each mail that stays in a mailbox. `hosts` maps "smtp" and "mailbox" to "name:port [address]".
     Of a trip that ran more than once this is what the last try of run `shown_run` saw, with the warnings and the mails
     left behind of all, and `runs` are all its tries.
@@ -101,6 +102,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
+    lag_s: float = 0.0
     runs: tuple[Run, ...] = ()
     shown_run: int = 0
     mail_sent: bytes = field(default=b"", repr=False)

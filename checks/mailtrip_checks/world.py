@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mailtrip_checks.clock import Clock
 from mailtrip_checks.gates import Gates
+from mailtrip_checks.heartbeat import Heartbeat
 from mailtrip_checks.mailbox.registry import Mailboxes
 from mailtrip_checks.mailbox.waiting import Common
 from mailtrip_checks.secrets import Masker, Secret
@@ -65,6 +66,7 @@ class World:
         self.tells_passed = tells_passed
         self.key = key
         self.masker = masker
+        self.heartbeat = Heartbeat(clock)
         self.gates = Gates(clock)
         network = Network(clock, masker)
         self.network = network

@@ -112,14 +112,18 @@ class Runner:
         # Taken out: should the item run again (a rerun), it is a new trip.
         result = self._results.pop(item)
         try:
-            with self._live.shown(engine):
-                while not futures.wait({result}, _POLL_S).done:
-                    self._live.update()
+            if not result.done():
+                self._wait_for(result, engine)
         except BaseException:
             engine.cancel(result)
             self._cancelled[item] = result
             raise
         return result.result()
+
+    def _wait_for(self, result: futures.Future[Outcome], engine: Engine) -> None:
+        with self._live.shown(engine):
+            while not futures.wait({result}, _POLL_S).done:
+                self._live.update()
 
     def _new_engine(self) -> Engine:
         option = self._config.option

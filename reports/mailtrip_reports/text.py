@@ -12,7 +12,7 @@ _BREAKS = re.compile(r"\s*\n\s*")
 
 def visible(text: str) -> str:
     r"""The text with each character that cannot be seen written out, as `\x1b` or `\u202e`; keeps \n and \t."""
-    return _UNSEEN.sub(_written_out, text.replace("\r\n", "\n"))
+    return text if text.isprintable() else _UNSEEN.sub(_written_out, text.replace("\r\n", "\n"))
 
 
 def _written_out(match: re.Match[str]) -> str:
@@ -24,7 +24,8 @@ def _written_out(match: re.Match[str]) -> str:
 
 def one_line(text: str) -> str:
     """The text on one line."""
-    return _BREAKS.sub(" ", text.strip()).replace("\t", " ")
+    text = text.strip()
+    return text if text.isprintable() else _BREAKS.sub(" ", text).replace("\t", " ")
 
 
 def shortened(text: str, at_most: int) -> str:

@@ -8,11 +8,12 @@ from typing import Final
 from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.hosts import Hosts, check_embedded
 from mailtrip_checks.definitions.listening import listener
+from mailtrip_checks.definitions.matrix import cells_read
 from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
 from mailtrip_checks.definitions.oauth2 import implied, token_source
 from mailtrip_checks.definitions.places import EMBEDDED, MX, as_mapping
 from mailtrip_checks.definitions.providers import with_provider
-from mailtrip_checks.definitions.references import References
+from mailtrip_checks.definitions.references import NO_ROW, References
 from mailtrip_checks.definitions.routes import DEFAULT_COMMAND, check_leg, check_server
 from mailtrip_checks.definitions.scalars import shown
 from mailtrip_checks.definitions.schema import ConnectionsKeys, ReceiveKeys, SendKeys, ServerKeys
@@ -59,6 +60,7 @@ class Endpoints:
         self._references = references
         self._hosts = Hosts(servers, references, context)
         self._made: dict[Endpoint, Endpoint] = {}
+        self._read: dict[tuple[str, tuple[str, str]], _Server] = {}
 
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:
         """The leg's endpoint, its user `recipient` where none is given; None, and a mistake, where it cannot be."""
@@ -81,6 +83,8 @@ class Endpoints:
     def _server(self, trip: Subject, way: tuple[str, str]) -> _Server | None:
         """What the leg names, read and checked; None where it names nothing that can be one."""
         place, mark = trip.find(way)
+        if isinstance(place, Text) and (place, way) in self._read:
+            return self._read[place, way]
         name, key = "", ".".join(way)
         if not trip.has(*way):
             place = Text(MX, mark, "") if way is _VIA else None
@@ -97,9 +101,13 @@ class Endpoints:
                 trip.add(way, str(error))
         if not isinstance(mapping, Map):
             return None
-        subject = Subject(mapping, trip.mistakes, key, trip.row)
+        same_in_all_rows = bool(name) and not cells_read(self._servers.get(name))
+        subject = Subject(mapping, trip.mistakes, key, NO_ROW if same_in_all_rows else trip.row)
         keys = with_provider(validated(ServerKeys, subject), subject, sends=way is _VIA)
-        return _Server(name, keys, subject)
+        server = _Server(name, keys, subject)
+        if same_in_all_rows:
+            self._read[name, way] = server
+        return server
 
     def _named(self, trip: Subject, name: Text, scheme: str) -> Tree:
         """The server of this name, filled in; raises ValueError where there is none."""
