@@ -10,7 +10,7 @@ from mailtrip_checks.errors import ProtocolError, Undeleted
 from mailtrip_checks.identity import HEADER, Sighting, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.imap_removal import remove
 from mailtrip_checks.mailbox.waiting import UNPROVED, Arrival, Common, Deletion, Doomed, Waiter, refuse
-from mailtrip_checks.mailbox.watch import Mailbox
+from mailtrip_checks.mailbox.watch import APART_A_TRIP_S, MOST_APART_TOLD_S, Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
 from mailtrip_checks.wire.imap import FetchedHeader, ImapSession, Selected
@@ -171,8 +171,9 @@ class ImapMailbox(Mailbox):
 
     @property
     def _look_due_s(self) -> float:
-        told_due_s = self._looked_at_s + self._gather_s if self._told_meanwhile() else math.inf
-        return min(self._look_at_s, told_due_s)
+        if not self._told_meanwhile():
+            return self._look_at_s
+        return min(self._look_at_s, self._looked_at_s + min(len(self._waiters) * APART_A_TRIP_S, MOST_APART_TOLD_S))
 
     def _told_meanwhile(self) -> bool:
         """Whether the server told of a mail that a look should read: IDLE would not tell of it again."""

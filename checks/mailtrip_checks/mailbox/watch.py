@@ -35,8 +35,9 @@ GAP_GROWTH = 1.6
 PAUSE_S = 0.02  # at least, after a look
 # While trips still wait, deletions are gathered for this long: a deletion blinds the watch for a few exchanges.
 GATHER_DELETIONS_S = 0.5
-# What comes is gathered before it is looked at: so long for each trip that waits, and no longer than that.
-GATHER_A_TRIP_S, LONGEST_GATHER_S = 0.004, 0.1
+# For each trip that waits looks are so much farther apart: up to that for mails of which the server has told, whose
+# arrival is known, and up to that for asking whether there is any.
+APART_A_TRIP_S, MOST_APART_TOLD_S, MOST_APART_S = 0.004, 0.1, 0.5
 CLOSE_WITHIN_S = 10.0
 
 
@@ -61,6 +62,7 @@ class Mailbox(ABC):
         self._wake = asyncio.Event()
         self._leaving = False
         self._gap_s = self.first_gap_s
+        self._crowd = 0
         self._looked_at_s = -math.inf
         self._look_at_s = math.inf
         self._retry_gap_s = 0.0
@@ -141,7 +143,7 @@ class Mailbox(ABC):
         waiter.missed_at_s = max(waiter.missed_at_s, since_s)
         waiter.size_bytes = size_bytes
         self._gap_s = min(self.first_gap_s, waiter.receive.interval_s)
-        self._look_by(self._looked_at_s + max(self._gap_s, min(self._gather_s, waiter.receive.interval_s)))
+        self._look_by(self._looked_at_s + self._apart_s(self._gap_s, waiter.receive.interval_s))
 
     async def arrival(self, waiter: Waiter, until_s: float) -> Arrival:
         """The mail; raises Lost when a look begun after `until_s` has missed it, or what kept us from looking."""
@@ -218,7 +220,7 @@ class Mailbox(ABC):
 
     async def _look_for(self, waiting: Sequence[Waiter], now_s: float) -> None:
         last = [waiter for waiter in waiting if waiter.last_call]
-        self._looked_at_s, self._look_at_s = now_s, math.inf
+        self._looked_at_s, self._look_at_s, self._crowd = now_s, math.inf, len(waiting)
         try:
             nothing_before_s = await self._look(thorough=bool(last))
         except TripError:
@@ -236,9 +238,13 @@ class Mailbox(ABC):
         intervals_s = [waiter.receive.interval_s for waiter in waiting if not waiter.arrived.done()]
         if intervals_s:
             # From the beginning of the look, so that what it missed is no older when the next one sees it.
-            gap_s = min(self._gap_s, *intervals_s)
-            self._look_by(max(now_s + gap_s, self.clock.now() + PAUSE_S))
+            apart_s = self._apart_s(self._gap_s, min(intervals_s))
+            self._look_by(max(now_s + apart_s, self.clock.now() + PAUSE_S))
             self._gap_s *= GAP_GROWTH
+
+    def _apart_s(self, gap_s: float, interval_s: float) -> float:
+        """How far apart two looks are: the gap, or more where many trips wait, but never more than the interval."""
+        return min(max(gap_s, min(self._crowd * APART_A_TRIP_S, MOST_APART_S)), interval_s)
 
     def _look_by(self, instant_s: float) -> None:
         """Look then, if not sooner."""
@@ -248,11 +254,6 @@ class Mailbox(ABC):
     @property
     def _look_due_s(self) -> float:
         return self._look_at_s
-
-    @property
-    def _gather_s(self) -> float:
-        """How long to wait for more mails, once one is there."""
-        return min(len(self._waiters) * GATHER_A_TRIP_S, LONGEST_GATHER_S)
 
     @property
     def _deletions_due_s(self) -> float:
