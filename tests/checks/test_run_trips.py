@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mailtrip_checks.ends import End, Leg
-from mailtrip_checks.trips import Auth, Delete, Match, Protocol, Search, Trip, Until
+from mailtrip_checks.trips import Attachment, Auth, Delete, Match, Protocol, Search, Trip, Until
 from mailtrip_fixtures import MailServers
 from tests.checks.manual_clock import ManualClock
 from tests.checks.trip_bench import Bench, Untouched, inbox, receiving, redeliver, through_time, until, wire
@@ -331,6 +331,26 @@ async def test_two_trips_share_a_connection_and_one_pays(bench: Bench, servers: 
         for outcome in outcomes
     ]
     assert sorted(map(list, shared)) == [[False], [True], [True]]
+    assert account.messages == []
+
+
+@pytest.mark.parametrize(("size_bytes", "fetches_alone"), [(0, False), (200_000, True)], ids=["small", "large"])
+async def test_what_comes_together_is_fetched_together_as_far_as_it_is_small(
+    bench: Bench, servers: MailServers, size_bytes: int, fetches_alone: bool
+) -> None:
+    account = servers.account()
+    servers.delivery_delay_s = 0.2
+    trips = [bench.trip(account) for _ in range(12)]
+    if size_bytes:
+        filler = (Attachment("filler.bin", size_bytes=size_bytes),)
+        trips = [replace(trip, send=replace(trip.send, attachments=filler)) for trip in trips if trip.send]
+    outcomes = await asyncio.gather(*map(bench.fly, trips))
+    assert [outcome.end for outcome in outcomes] == [End.DELIVERED] * 12
+    assert all(len(outcome.mail_received) > size_bytes for outcome in outcomes)
+    assert len({outcome.mail_received for outcome in outcomes}) == 12
+    fetches = len(bench.said("BODY.PEEK[])"))
+    assert (fetches == 12) is fetches_alone
+    assert len(bench.said("UID EXPUNGE")) < 12
     assert account.messages == []
 
 

@@ -103,7 +103,7 @@ class ImapMailbox(Mailbox):
 
     async def _look(self, *, thorough: bool) -> float:
         started_at_s = self.clock.now()
-        told = self._told_meanwhile() and not thorough
+        told = self.receive.push and self._told_meanwhile() and not thorough
         if not told:
             await self.session.noop()
         mails = await self._unread(thorough=thorough)
