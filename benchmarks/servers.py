@@ -49,8 +49,8 @@ class _CountingServices(Services):
 
     counts: ClassVar[defaultdict[str, Count]] = defaultdict(Count)
 
-    def _smtp(self, port: PortName, starttls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
-        return self._counted(port, super()._smtp(port, starttls))
+    def _smtp(self, port: PortName, context: ssl.SSLContext) -> Callable[[], asyncio.Protocol]:
+        return self._counted(port, super()._smtp(port, context))
 
     def _imap(self, port: PortName, context: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         return self._counted(port, super()._imap(port, context))
