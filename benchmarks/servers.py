@@ -86,6 +86,7 @@ class Served:
         pytest.MonkeyPatch().setattr("mailtrip_fixtures.servers.Services", _CountingServices)
         self._counts = _CountingServices.counts
         self._servers = MailServers(imap_without=imap_without).start()
+        self._delivered = 0
 
     def ports(self) -> Ports:
         """Where they listen, on 127.0.0.1."""
@@ -105,6 +106,11 @@ class Served:
         account = self._servers.account(address)
         for _ in range(count):
             account.deliver(message)
+
+    def wait_for_deliveries(self, count: int) -> None:
+        """Until there were so many since the last call; a mail is delivered a moment after its 250."""
+        self._delivered += count
+        self._servers.ledger.wait_for("delivered", self._delivered, timeout_s=60)
 
     def mark(self) -> int:
         """Where the ledger ends now."""

@@ -7,6 +7,7 @@ from benchmarks.measurements import (
     arrival,
     dovecot,
     in_flight,
+    in_process,
     item_cost,
     latency,
     mailcheck,
@@ -26,5 +27,6 @@ LINES: Mapping[str, Callable[[Size], Measured]] = {
     "one-mailbox": one_mailbox.measure,
     "old-mail": old_mail.measure,
     "in-flight": in_flight.measure,
+    "in-process": in_process.measure,
     "start-up": start_up.measure,
 }
