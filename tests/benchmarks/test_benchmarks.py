@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.charts import svg
 from benchmarks.ground import OTHERS, Ground, ground, prove
-from benchmarks.harness import ROOT, Chart, Figure, Measured, Wrong, at_least, at_most, percentile
+from benchmarks.harness import ROOT, Chart, Figure, Measured, Size, Wrong, at_least, at_most, percentile
+from benchmarks.measurements import in_process
 from benchmarks.report import BEGIN, END, into_page, table
 from benchmarks.work import Definition
 
@@ -61,6 +62,12 @@ def test_a_run_leaves_results_table_and_charts(tmp_path: Path) -> None:
     charts = [chart["title"] for one in results["measurements"].values() for chart in one["charts"]]
     drawn = [ElementTree.parse(path).getroot().findtext(f"{SVG}title") for path in tmp_path.glob("*.svg")]
     assert sorted(map(str, drawn)) == sorted(charts)
+
+
+def test_the_servers_of_this_process_are_measured_beside_bare_aiosmtpd() -> None:
+    measured = in_process.measure(Size(tiny=True))
+    assert all(figure.value is not None and figure.value > 0 for figure in measured.figures)
+    assert list(measured.charts[0].bars) == ["ours", "bare aiosmtpd"]
 
 
 def test_the_table_says_what_is_met_unmet_and_left_out() -> None:
