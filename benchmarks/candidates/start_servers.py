@@ -8,12 +8,18 @@ import smtplib
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+if TYPE_CHECKING:
+    from mailtrip_fixtures.servers import MailServers
+
+T = TypeVar("T")
 FILE = "started.json"
 LOADED = (imaplib, poplib, smtplib, pytest)
 
@@ -33,21 +39,28 @@ class Started:
 
 
 def main(starts: int) -> Started:
-    began = time.process_time()
-    import_module("mailtrip_fixtures.fixtures")
-    plugin_ms = 1000 * (time.process_time() - began)
+    plugin_ms = _cpu_ms(lambda: import_module("mailtrip_fixtures.fixtures"))[0]
     idle = threading.active_count() == 1 and not sys.modules.keys() & {"asyncio", "mailtrip_fixtures.store"}
-    began = time.process_time()
-    _start_ms()
-    first_ms = 1000 * (time.process_time() - began)
+    first_ms, servers = _cpu_ms(_started)
+    servers.stop()
     return Started(plugin_ms, idle, first_ms, [_start_ms() for _ in range(starts)])
 
 
-def _start_ms() -> float:
+def _cpu_ms(work: Callable[[], T]) -> tuple[float, T]:
+    began = time.process_time()
+    result = work()
+    return 1000 * (time.process_time() - began), result
+
+
+def _started() -> "MailServers":
     from mailtrip_fixtures.servers import MailServers  # the first time it is imported here
 
+    return MailServers().start()
+
+
+def _start_ms() -> float:
     began = time.perf_counter()
-    servers = MailServers().start()
+    servers = _started()
     took_ms = 1000 * (time.perf_counter() - began)
     servers.stop()
     return took_ms

@@ -80,7 +80,7 @@ class EmbeddedServers:
 
 
 def _made(host: Host) -> MailServers:
-    from mailtrip_fixtures.faults import read_fault
+    from mailtrip_fixtures.faults.reading import read_fault
     from mailtrip_fixtures.servers import MailServers
 
     faults = [read_fault(dict(fault)) for fault in host.faults]
@@ -89,7 +89,8 @@ def _made(host: Host) -> MailServers:
 
 def fault_mistake(written: Mapping[str, object]) -> tuple[str, str] | None:
     """The key of a host's fault that is wrong, and what to write instead; None where nothing is wrong."""
-    from mailtrip_fixtures.faults import FaultMistake, read_fault
+    from mailtrip_fixtures.faults import FaultMistake
+    from mailtrip_fixtures.faults.reading import read_fault
 
     try:
         read_fault(written)
