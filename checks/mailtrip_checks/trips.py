@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
+from mailtrip_checks.authentication import AuthenticationResults
 from mailtrip_checks.schedule import Window
 from mailtrip_checks.secrets import Secret
 
@@ -160,7 +161,8 @@ class Host:
     """A host of its own among the in-process servers: whose mail it keeps, and where other mail goes from it.
 
     `forwards` are addresses, each with those that its mail is sent on to; `relays` are domains, each with the name of
-    the host that is handed its mail. `faults` are what goes wrong there: the keys and values of each, as written.
+    the host that is handed its mail. `junk` are header fields, each with the text by which a mail is filed as junk;
+    `results` is what each mail is told of its origin. `faults` are what goes wrong there: keys and values, as written.
     """
 
     name: str
@@ -168,6 +170,8 @@ class Host:
     forwards: tuple[tuple[str, tuple[str, ...]], ...] = ()
     relays: tuple[tuple[str, str], ...] = ()
     echoes: tuple[tuple[str, Echo], ...] = ()
+    junk: tuple[tuple[str, str], ...] = ()
+    results: AuthenticationResults | None = None
     faults: tuple[tuple[tuple[str, str | tuple[str, ...]], ...], ...] = ()
 
 

@@ -76,6 +76,14 @@ class EmbeddedServers:
                 servers.echo(address, how.value)
             for domain, name in host.relays:
                 servers.relay(domain, to=name)
+            for header, contains in host.junk:
+                servers.junk(header, contains)
+            if (told := host.results) is not None:
+                servers.authentication_results(
+                    spf=told.spf.value if told.spf else None,
+                    dkim=told.dkim.value if told.dkim else None,
+                    dmarc=told.dmarc.value if told.dmarc else None,
+                )
         return found
 
 

@@ -4,14 +4,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
+from mailtrip.embedded import fault_mistake
+from mailtrip_checks.definitions import Context, Definitions
 from mailtrip_checks.ends import End
 from mailtrip_checks.secrets import Secret
 from mailtrip_checks.trips import Auth, Endpoint, Protocol, Search, Security, Trust
 from mailtrip_fixtures import Fault, MailAccount, MailServers
+from mailtrip_fixtures.faults import read_fault, read_faults
 from mailtrip_fixtures.faults.kinds import KINDS
+from mailtrip_fixtures.faults.reading import KEYS
 from tests.checks.trip_bench import Bench, Untouched, receiving
 
 DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -292,6 +297,27 @@ async def test_under_another_uidvalidity_at_a_second_login_the_mail_is_found_ane
         assert [event.fault.do for event in servers.faults.happened] == ["close", "uidvalidity"]
         assert outcome.end is End.DELIVERED
         others.check()
+
+
+def written(fault: Fault) -> str:
+    """The fault as YAML has it."""
+    given = {key: getattr(fault, name) for key, (name, _) in KEYS.items() if getattr(fault, name) not in (None, "")}
+    given |= {"for": f"{1000 * fault.seconds:g}ms"} if fault.seconds is not None else {}
+    given |= {"size": f"{fault.size_bytes}B"} if fault.size_bytes is not None else {}
+    pairs = (f"{key}: '{value}'" for key, value in given.items())
+    return f"- {{{', '.join(pairs)}}}\n"
+
+
+def test_every_case_can_be_written_in_a_definition_and_for_mailtrip_serve(tmp_path: Path) -> None:
+    faults = tuple(case.fault for case in CASES.values())
+    text = "".join(map(written, faults))
+    (tmp_path / "faults.yaml").write_text(text, "utf-8")
+    assert read_faults(tmp_path / "faults.yaml") == faults
+    trip = "trips: {one: {send: {via: host, from: a@a.test, to: b@b.test}}}\n"
+    definition = "servers:\n  host:\n    embedded: host\n    faults:\n" + indent(text, "      ") + trip
+    (tmp_path / "a.trip.yaml").write_text(definition, "utf-8")
+    (read,) = Definitions(Context(None, {}, {}, tmp_path, frozenset(), fault_mistake)).trips(tmp_path / "a.trip.yaml")
+    assert tuple(read_fault(dict(fault)) for fault in read.hosts[0].faults) == faults
 
 
 def rows_of_the_docs() -> dict[str, tuple[str, set[str]]]:

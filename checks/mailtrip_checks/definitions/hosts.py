@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from mailtrip_checks.authentication import AuthenticationResults
 from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
 from mailtrip_checks.definitions.references import NO_ROW, References
@@ -10,7 +11,7 @@ from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree
 from mailtrip_checks.definitions.validation import Subject, validated
 from mailtrip_checks.trips import Host
 
-OF_A_HOST: Final = ("domains", "forwards", "relays", "echoes", "faults")
+OF_A_HOST: Final = ("domains", "forwards", "relays", "echoes", "junk", "authentication_results", "faults")
 _MEANINGLESS: Final = ("provider", "host", "port", "dns", "ca", "fingerprint", "verify", "command")
 
 
@@ -66,12 +67,15 @@ class Hosts:
 
 
 def _host(name: str, keys: ServerKeys) -> Host:
+    told = keys.authentication_results
     return Host(
         name=name,
         domains=tuple(domain.lower() for domain in keys.domains or ()),
         forwards=tuple((keys.forwards or {}).items()),
         relays=tuple((keys.relays or {}).items()),
         echoes=tuple((keys.echoes or {}).items()),
+        junk=tuple((keys.junk or {}).items()),
+        results=AuthenticationResults(told.spf, told.dkim, told.dmarc) if told else None,
         faults=tuple(tuple((str(key), _plain(value)) for key, value in fault.items()) for fault in keys.faults or ()),
     )
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
 from mailtrip_checks import trips
+from mailtrip_checks.authentication import DkimResult, DmarcResult, SpfResult
 from mailtrip_checks.definitions import scalars, windows
 from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, as_mapping
 from mailtrip_checks.definitions.tree import Items, Map, Text, listed
@@ -147,10 +148,15 @@ def _reply(value: object) -> tuple[str, re.Pattern[str]]:
     raise ValueError(f"{scalars.shown(found)} is no reply that rejects; write 550, 5.7.1 or /regex/")
 
 
-def _header_name(value: object) -> str:
+def _field_name(value: object) -> str:
     name = str(value)
     if not re.fullmatch(r"[!-9;-~]+", name):
         raise ValueError("is no header's name; write printable ASCII without blank or colon")
+    return name
+
+
+def _header_name(value: object) -> str:
+    name = _field_name(value)
     if why := _OWN_HEADERS.get(name.lower()):
         raise ValueError(f"cannot be set here: {why}")
     return name
@@ -210,6 +216,12 @@ class OAuth2Keys(Keys):
     scope: Filled | None = None
 
 
+class ResultsKeys(Keys):
+    spf: Annotated[SpfResult, PlainValidator(scalars.word(SpfResult))] | None = None
+    dkim: Annotated[DkimResult, PlainValidator(scalars.word(DkimResult))] | None = None
+    dmarc: Annotated[DmarcResult, PlainValidator(scalars.word(DmarcResult))] | None = None
+
+
 class ServerKeys(Keys):
     provider: Annotated[trips.Provider, PlainValidator(_PROVIDER)] | None = None
     protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
@@ -218,6 +230,8 @@ class ServerKeys(Keys):
     forwards: dict[Address, Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)]] | None = None
     relays: dict[Domain, Filled] | None = None
     echoes: dict[Address, Annotated[trips.Echo, PlainValidator(scalars.word(trips.Echo))]] | None = None
+    junk: dict[Annotated[str, PlainValidator(_field_name)], Line] | None = None
+    authentication_results: ResultsKeys | None = None
     faults: tuple[RawMap, ...] | None = None
     host: Annotated[str, PlainValidator(scalars.host)] | None = None
     port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailtrip_checks.authentication import AuthenticationResults, DkimResult, SpfResult
 from mailtrip_checks.trips import Auth, Echo, Host, Protocol
 from tests.checks.definitions.conftest import Folder
 
@@ -34,6 +35,8 @@ servers:
     forwards: {f@a.test: x@b.test, g@a.test: [g@a.test, y@b.test]}
     relays: {c.test: between}
     echoes: {e@a.test: redirect, n@a.test: new}
+    junk: {X-Spam: "yes", Subject: lottery, X-Any: ""}
+    authentication_results: {spf: softfail, dkim: none}
   real: {protocol: imap, host: mail.example.com, password: "${env:UNSET}"}
 trips: {one: {send: {via: out, from: x@x.test, to: p@a.test}}}
 """
@@ -46,6 +49,8 @@ trips: {one: {send: {via: out, from: x@x.test, to: p@a.test}}}
             forwards=(("f@a.test", ("x@b.test",)), ("g@a.test", ("g@a.test", "y@b.test"))),
             relays=(("c.test", "between"),),
             echoes=(("e@a.test", Echo.REDIRECT), ("n@a.test", Echo.NEW)),
+            junk=(("X-Spam", "yes"), ("Subject", "lottery"), ("X-Any", "")),
+            results=AuthenticationResults(spf=SpfResult.SOFTFAIL, dkim=DkimResult.NONE),
         ),
     )
 
@@ -133,6 +138,14 @@ MISTAKES = {
         "{embedded: a, echoes: {e@a: back}}",
         "1:42: servers.a.echoes.e@a: `back` is not one of redirect, new",
     ),
+    "no header": (
+        "{embedded: a, junk: {X Spam: x}}",
+        "1:35: servers.a.junk.X Spam: is no header's name; write printable ASCII",
+    ),
+    "no result": (
+        "{embedded: a, authentication_results: {dmarc: softfail}}",
+        "1:60: servers.a.authentication_results.dmarc: `softfail` is not one of none, pass, fail, temperror, permerror",
+    ),
     "near": (
         "{embedded: a, forward: {}}",
         "1:28: servers.a.forward: is no key that there is; did you mean `forwards`?",
@@ -165,6 +178,8 @@ def test_a_host_stands_under_servers(folder: Folder) -> None:
         "forwards: {f@a.test: g@b.test}",
         "relays: {a.test: b}",
         "echoes: {e@a.test: new}",
+        "junk: {X-Spam: x}",
+        "authentication_results: {spf: pass}",
         "faults: []",
     ],
 )
