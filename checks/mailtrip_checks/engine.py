@@ -110,6 +110,8 @@ class Engine:
         asyncio.set_event_loop(self._loop)
         with brisk_switching():
             self._loop.run_forever()
+        if self._world:
+            self._world.heartbeat.stop()  # also where the clean-up was cut short
 
     def submit(
         self, trips: Sequence[Trip], *, on_send: Callable[[int, str], None] | None = None
@@ -186,7 +188,8 @@ class Engine:
             if self._world is None:
                 self._world = World(self.clock, self._key, self.masker, self._embedded, tells_passed=self._tells_passed)
             world = self._world
-            world.heartbeat.start()
+            if runs:
+                world.heartbeat.start()
             # In a thread: the embedded servers may have to start.
             placed, order = await asyncio.to_thread(_placed, world, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):
@@ -252,7 +255,6 @@ class Engine:
         if self._world:
             await self._world.smtp.close()
             await self._world.mailboxes.close()
-            self._world.heartbeat.stop()
         await _end_all_others()
         for run in unfinished:
             self._give_up(run)

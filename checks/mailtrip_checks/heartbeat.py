@@ -5,60 +5,68 @@ is due every 20 ms, and how late it comes is how late anything may have been not
 """
 
 import asyncio
-import gc
+import math
+from bisect import bisect_left, bisect_right
+from contextlib import ExitStack
 
-from mailtrip_checks.clock import Clock
+from mailtrip_checks.garbage import rare_full_collections
 
 BEAT_S = 0.02
-WINDOW_S = 0.25
+NOTED_S = 0.002  # less is what epoll, which waits whole milliseconds, and the other work of one turn take
+MOST_NOTED = 100_000
 
 
 class Heartbeat:
-    """The lag of the loop, from `start` to `stop`, and again; both are called on the loop.
+    """The lag of the loop, from `start` to `stop`, and again; full garbage collections are rare meanwhile.
 
-    Meanwhile full garbage collections are kept short. They stop every thread until each object has been looked at, half
-    a second for 10,000 trips; what is frozen is not looked at, and is freed as ever once nothing refers to it. Only
-    cycles of objects wait until `stop`.
+    A stall is seen less the part of a beat that had passed when it began. Everything here is called on the loop.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._began_at_s = clock.now()
-        self._greatest_s: list[float] = []  # lag in each window since then
-        self._due_at_s = 0.0
+    def __init__(self) -> None:
+        # Of each stall noted: sorted, for one begins after the other has ended.
+        self._began_at_s: list[float] = []
+        self._ended_at_s: list[float] = []
+        self._lengths_s: list[float] = []
+        self._due_at_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self._rare_collections = ExitStack()
 
     def start(self) -> None:
         """Beat; nothing where it beats already."""
         if self._timer is None:
-            self._next()
+            self._rare_collections.enter_context(rare_full_collections())
+            self._next(asyncio.get_running_loop())
 
     def stop(self) -> None:
         """Beat no more."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-            gc.unfreeze()
+            self._timer, self._due_at_s = None, math.inf
+            self._rare_collections.close()
 
-    def _next(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         self._due_at_s = loop.time() + BEAT_S
-        self._timer = loop.call_at(self._due_at_s, self._beat)
+        self._timer = loop.call_at(self._due_at_s, self._beat, loop)
 
-    def _beat(self) -> None:
-        self._note(max(asyncio.get_running_loop().time() - self._due_at_s, 0.0))
-        self._next()
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = loop.time()
+        if now_s - self._due_at_s > NOTED_S:
+            self._note(self._due_at_s, now_s)
+        self._next(loop)
 
-    def _note(self, lag_s: float) -> None:
-        window = self._window(self._clock.now())
-        if window >= len(self._greatest_s):
-            self._greatest_s += [0.0] * (window + 1 - len(self._greatest_s))
-            gc.freeze()
-        self._greatest_s[window] = max(self._greatest_s[window], lag_s)
-
-    def _window(self, instant_s: float) -> int:
-        return max(int((instant_s - self._began_at_s) / WINDOW_S), 0)
+    def _note(self, began_at_s: float, ended_at_s: float) -> None:
+        self._began_at_s.append(began_at_s)
+        self._ended_at_s.append(ended_at_s)
+        self._lengths_s.append(ended_at_s - began_at_s)
+        if len(self._lengths_s) > MOST_NOTED:
+            for noted in (self._began_at_s, self._ended_at_s, self._lengths_s):
+                del noted[: MOST_NOTED // 2]
 
     def lag_s(self, since_s: float, until_s: float) -> float:
-        """The greatest lag between these instants, or a quarter of a second around them."""
-        return max(self._greatest_s[self._window(since_s) : self._window(until_s) + 1], default=0.0)
+        """The longest time for which the loop stood still between two of its instants; 0 where that was below 2 ms."""
+        first, behind = bisect_right(self._ended_at_s, since_s), bisect_left(self._began_at_s, until_s)
+        noted_s = max(self._lengths_s[first:behind], default=0.0)
+        # What has come in is read before the beat that is late by the same stall.
+        now_s = min(until_s, asyncio.get_running_loop().time())
+        overdue_s = now_s - max(self._due_at_s, since_s)
+        return max(min(noted_s, until_s - since_s), overdue_s if overdue_s > NOTED_S else 0.0)

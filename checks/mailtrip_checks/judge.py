@@ -26,6 +26,13 @@ _CAME_THROUGH = {
     Expected.UNDELIVERED: "The mail came through, and should not: check sender and recipient of the trip, and the "
     "rules and filters that should stop it.",
 }
+_LAG_HINT = (
+    "Our own process was too busy, so this says little of the servers: let fewer trips fly at once "
+    "(--mailtrip-concurrency), or have what computes beside them do so elsewhere."
+)
+NOTABLE_LAG_S = 0.01
+NOTABLE_LAG = 0.05
+"""Of the time beside which it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +82,9 @@ def judge(outcome: Outcome, expect: Expect) -> Judgement:
         if length_s is None:
             continue
         if limit.fail_s is not None and length_s > limit.fail_s:
-            late.append(_past(limit, length_s, limit.fail_s))
+            late.append(_past(limit, length_s, limit.fail_s, outcome))
         elif limit.warn_s is not None and length_s > limit.warn_s:
-            warnings.append(_past(limit, length_s, limit.warn_s))
+            warnings.append(_past(limit, length_s, limit.warn_s, outcome))
     is_late = late and not failures
     return Judgement(End.LATE if is_late else outcome.end, (*failures, *late), tuple(warnings), seen)
 
@@ -90,6 +97,8 @@ def advice(outcome: Outcome, judgement: Judgement, expect: Expect) -> str:
         return _OTHER_REPLY
     if judgement.end in _GOOD and expect.outcome in _CAME_THROUGH:
         return _CAME_THROUGH[expect.outcome]
+    if judgement.end is End.LATE and _is_ours(outcome, expect, judgement.channels):
+        return _LAG_HINT
     return outcome.advice or hint(judgement.end, outcome.leg)
 
 
@@ -106,8 +115,28 @@ def _wrong_end(outcome: Outcome, expect: Expect) -> Iterator[str]:
             yield f"expected the reply {expect.reply}, but the server said {said!r}"
 
 
-def _past(limit: Limit, length_s: float, bound_s: float) -> str:
-    return f"{limit.channel} took {above(length_s, bound_s)} s, which is past the limit of {bound_s:g} s"
+def _past(limit: Limit, length_s: float, bound_s: float, outcome: Outcome) -> str:
+    told = f"{limit.channel} took {above(length_s, bound_s)} s, which is past the limit of {bound_s:g} s"
+    lag_s = _telling_lag_s(outcome, limit.channel, length_s, bound_s)
+    return f"{told}; meanwhile our own loop stood still for {lag_s:.3f} s" if lag_s else told
+
+
+def _telling_lag_s(outcome: Outcome, channel: Channel, length_s: float, bound_s: float) -> float:
+    """The loop's lag where it is a considerable part of what is past the bound, or of all; else 0."""
+    lag_s = _lag_s(outcome, channel)
+    return lag_s if lag_s > NOTABLE_LAG_S and lag_s >= min(length_s - bound_s, NOTABLE_LAG * length_s) else 0.0
+
+
+def _lag_s(outcome: Outcome, channel: Channel) -> float:
+    # It is measured between sending and arrival, and most of what the mailbox channel holds comes before or after.
+    return 0.0 if channel is Channel.MAILBOX else outcome.lag_s or 0.0
+
+
+def _is_ours(outcome: Outcome, expect: Expect, seen: Mapping[Channel, float]) -> bool:
+    """Whether each limit that was broken might have been kept without the loop's lag."""
+    bounds = [(limit.channel, limit.fail_s) for limit in expect.limits if limit.fail_s is not None]
+    past = [(channel, seen[channel] - fail_s) for channel, fail_s in bounds if seen.get(channel, 0.0) > fail_s]
+    return bool(past) and all(past_s <= _lag_s(outcome, channel) for channel, past_s in past)
 
 
 def above(length_s: float, bound_s: float) -> str:

@@ -70,6 +70,7 @@ class Run:
     duration_s: float
     channels: Mapping[Channel, float]
     token: str
+    lag_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,9 @@ class Outcome:
 
     `what` says in a sentence what went wrong ("" for a good end), `advice` what to try where more is known than the
     end's general hint. `mail_from_at_s` and `accepted_at_s` frame the submission; None where it did not come to it.
-    `lag_s` is the greatest time by which our own loop was late while the trip ran: so much its times may be too long.
     `left_behind` names each mail that stays in a mailbox. `hosts` maps "smtp" and "mailbox" to "name:port [address]".
+    `lag_s` is the longest time for which our own loop stood still between the first step of its sending and the mail
+    being seen, None where that was not measured.
     Of a trip that ran more than once this is what the last try of run `shown_run` saw, with the warnings and the mails
     left behind of all, and `runs` are all its tries.
     """
@@ -97,16 +99,23 @@ class Outcome:
     mail_from_at_s: float | None = None
     accepted_at_s: float | None = None
     bracket: Bracket | None = None
+    lag_s: float | None = None
     replies: tuple[Reply, ...] = ()
     transcript: Sequence[Line] = ()
     warnings: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
-    lag_s: float = 0.0
     runs: tuple[Run, ...] = ()
     shown_run: int = 0
     mail_sent: bytes = field(default=b"", repr=False)
     mail_received: bytes = field(default=b"", repr=False)
+
+    @property
+    def sent_to_seen_s(self) -> tuple[float, float]:
+        """From the first step of its own sending until the mail was seen; from start to end where there is no such."""
+        sending = (stage.started_at_s for stage in self.stages if stage.leg is Leg.SMTP and not stage.shared)
+        seen_at_s = self.bracket.seen_at_s if self.bracket else self.ended_at_s
+        return min(sending, default=self.started_at_s), seen_at_s
 
     @property
     def duration_s(self) -> float:

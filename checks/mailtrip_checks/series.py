@@ -100,7 +100,7 @@ class Series:
                 world.mailboxes.plan([self.trip.receive])
             self.journal = Journal(self.trip, self._clock, self._on_send)
             outcome = await run_trip(self.trip, world, self.journal, grace_s=grace_s)
-            outcome = replace(outcome, lag_s=world.heartbeat.lag_s(outcome.started_at_s, outcome.ended_at_s))
+            outcome = replace(outcome, lag_s=world.heartbeat.lag_s(*outcome.sent_to_seen_s))
             judgement = judge(outcome, self.trip.expect)
             if not world.tells_passed and self._is_told(judgement):
                 outcome = replace(outcome, transcript=self.journal.transcript)
@@ -133,6 +133,7 @@ class Series:
                 duration_s=outcome.duration_s,
                 channels=channels(outcome),
                 token=outcome.token,
+                lag_s=outcome.lag_s,
             )
         )
 

@@ -66,7 +66,7 @@ class World:
         self.tells_passed = tells_passed
         self.key = key
         self.masker = masker
-        self.heartbeat = Heartbeat(clock)
+        self.heartbeat = Heartbeat()
         self.gates = Gates(clock)
         network = Network(clock, masker)
         self.network = network

@@ -49,7 +49,8 @@ class LiveLine:
     def update(self) -> None:
         """Show how the run stands now."""
         room = self._writer.fullwidth - self._writer.width_of_current_line - 1
-        if self._engine is not None and room >= _NARROWEST:
+        # The status of thousands of trips takes the interpreter from them: only where somebody sees it.
+        if self._engine is not None and self._terminal is not None and room >= _NARROWEST:
             self._write(status_text(self._engine.status())[:room])
 
     def _write(self, text: str) -> None:

@@ -12,7 +12,7 @@ from mailtrip_checks.outcome import Direction
 from mailtrip_checks.trips import Channel
 from mailtrip_reports.record import Record, TranscriptLine
 from mailtrip_reports.series import STATISTICS_HEAD, run_row, statistics_rows
-from mailtrip_reports.story import in_short, reasons, remarks, summary_line
+from mailtrip_reports.story import has_notable_lag, in_short, reasons, remarks, summary_line
 from mailtrip_reports.text import brief_length, seconds, shortened, visible
 from mailtrip_reports.timeline import timeline_svg
 
@@ -105,6 +105,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "started", record.started_at.isoformat(" ", "milliseconds").replace("+00:00", " UTC")
     if record.passed is not None:
         yield "took", seconds(record.duration_s)
+    if record.lag_s is not None and not has_notable_lag(record):
+        yield "own lag", brief_length(record.lag_s)
     yield "defined", f"{record.file}:{record.line}"
 
 

@@ -65,6 +65,7 @@ class RunRecord:
     duration_s: float
     channels: Mapping[Channel, float]
     token: str
+    lag_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Record:
     `id` is the node id, `file` its file, `location` where it ran, None where there was but one place.
     `passed` is None where nothing was judged (skipped, cancelled).
     `alertsite` is 0 for whatever passed, also for an end that was hoped for; None for what did not run.
+    `lag_s` is the longest time for which our own loop stood still between sending and arrival.
     `duration_s` is what its own stages took; `mail_from_s` and `accepted_s` count from its start.
 
     Of a trip that ran more than once, `runs` are all tries, `rechecks` the ends of those that another try followed,
@@ -107,6 +109,7 @@ class Record:
     mail_from_s: float | None = None
     accepted_s: float | None = None
     bracket: ArrivalBracket | None = None
+    lag_s: float | None = None
     stages: tuple[StageSpan, ...] = ()
     primary: Channel = Channel.TOTAL
     channels: Mapping[Channel, float] = field(default_factory=dict[Channel, float])
@@ -196,6 +199,7 @@ def record_of(
         mail_from_s=_since(start_s, outcome.mail_from_at_s),
         accepted_s=_since(start_s, outcome.accepted_at_s),
         bracket=_bracket(outcome),
+        lag_s=None if outcome.lag_s is None else _micro(outcome.lag_s),
         stages=tuple(_span(stage, start_s, clean) for stage in outcome.stages),
         channels=_channels(judgement.channels, trip.primary),
         limits=trip.expect.limits,
@@ -257,6 +261,7 @@ def _run(run: Run, primary: Channel, clean: _Clean) -> RunRecord:
         duration_s=_micro(run.duration_s),
         channels=_channels(run.channels, primary),
         token=clean(run.token),
+        lag_s=None if run.lag_s is None else _micro(run.lag_s),
     )
 
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.judge import NOTABLE_LAG, NOTABLE_LAG_S
 from mailtrip_checks.trips import Channel, Expected, Limit
 from mailtrip_reports.record import Record, StageSpan, TranscriptLine
 from mailtrip_reports.series import STATISTICS_HEAD, counted, is_repeated, run_row, shown_run, statistics_rows
@@ -191,6 +192,7 @@ def remarks(record: Record) -> list[tuple[str, str]]:
         ("shown", shown_run(record)),
         ("channels", _channels(record)),
         ("arrived", _arrival(record)),
+        ("own lag", _lag(record)),
         *(("warning", warning) for warning in record.warnings),
     ]
     named += [(f"{leg} server", host) for leg, host in record.hosts.items()]
@@ -227,6 +229,18 @@ def _arrival(record: Record) -> str:
     if record.bracket is None:
         return ""
     return f"between {seconds(record.bracket.missed_s)} and {seconds(record.bracket.seen_s)} after MAIL FROM"
+
+
+def has_notable_lag(record: Record) -> bool:
+    """Whether our own loop stood still for a time that matters beside those measured."""
+    lag_s, primary = record.lag_s or 0.0, primary_channel(record)
+    return lag_s > NOTABLE_LAG_S or (primary is not None and lag_s > NOTABLE_LAG * primary[1])
+
+
+def _lag(record: Record) -> str:
+    if not has_notable_lag(record):
+        return ""
+    return f"our own loop stood still for {seconds(record.lag_s or 0.0)} between sending and arrival"
 
 
 def _last_lines(record: Record, width: int) -> str:

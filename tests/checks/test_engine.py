@@ -1,6 +1,7 @@
 """All trips of a run, from the thread that submits them."""
 
 import asyncio
+import gc
 import logging
 import threading
 import time
@@ -58,7 +59,7 @@ def engine(
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> Generator[None]:
-    before = set(threading.enumerate())
+    before, collected = set(threading.enumerate()), gc.get_threshold()
     with caplog.at_level(logging.WARNING):
         yield
     assert [record.getMessage() for record in caplog.records] == []
@@ -66,6 +67,7 @@ def _leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> Generator[None]:
     while set(threading.enumerate()) - before and time.monotonic() < deadline_s:
         time.sleep(0.005)
     assert not [one for one in set(threading.enumerate()) - before if "mailtrip engine" in one.name]
+    assert gc.get_threshold() == collected
 
 
 def ends(results: list[Future[Outcome]]) -> list[End]:
@@ -92,6 +94,20 @@ def test_a_hundred_trips_are_delivered_and_their_mailbox_is_empty(bench: Bench, 
         assert one.stop() == ()
     assert account.messages == []
     assert len(bench.said("LOGIN")) == 1
+
+
+@pytest.mark.parametrize("stands_still_s", [0, 0.15])
+def test_what_our_own_loop_adds_to_a_time_stands_beside_it(
+    bench: Bench, servers: MailServers, stands_still_s: float
+) -> None:
+    def told(index: int, mail: str) -> None:
+        time.sleep(stands_still_s)  # on the loop, between its connection and its mail
+
+    with engine() as one:
+        (result,) = one.submit([bench.trip(servers.account())], on_send=told)
+        lag_s = result.result(BOUND_S).lag_s
+    assert lag_s is not None
+    assert (lag_s > 0.1) is (stands_still_s > 0)
 
 
 def test_an_engine_that_had_nothing_to_do_stops_at_once() -> None:

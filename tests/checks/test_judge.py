@@ -207,3 +207,43 @@ def test_what_is_late_is_told_to_look_at_the_timeline_also_where_it_was_rejected
     assert "the timeline shows" in advised(DELIVERED, late)
     slow = Expect(Expected.REJECTED, limits=(Limit(Channel.SMTP, fail_s=0.001),))
     assert "the timeline shows" in advised(ended(End.REJECTED), slow)
+
+
+def lagging(lag_s: float | None) -> Outcome:
+    return replace(DELIVERED, lag_s=lag_s)
+
+
+STOOD_STILL = "meanwhile our own loop stood still for"
+
+
+@pytest.mark.parametrize("limit", [Limit(Channel.TOTAL, fail_s=2.75), Limit(Channel.TOTAL, warn_s=2.75)])
+def test_a_time_past_its_limit_while_our_own_loop_stood_still_says_so(limit: Limit) -> None:
+    judgement = judge(lagging(0.3), Expect(limits=(limit,)))
+    (told,) = (*judgement.failures, *judgement.warnings)
+    assert told == f"total took 3.000 s, which is past the limit of 2.75 s; {STOOD_STILL} 0.300 s"
+
+
+@pytest.mark.parametrize(("lag_s", "bound_s"), [(None, 2.0), (0.0, 2.0), (0.1, 2.0), (0.009, 2.995)])
+def test_a_lag_that_explains_nothing_is_not_mentioned(lag_s: float | None, bound_s: float) -> None:
+    judgement = judge(lagging(lag_s), Expect(limits=(Limit(Channel.TOTAL, fail_s=bound_s),)))
+    assert judgement.end is End.LATE
+    assert STOOD_STILL not in judgement.failures[0]
+
+
+def test_the_lag_between_sending_and_arrival_does_not_explain_the_mailbox() -> None:
+    judgement = judge(lagging(2.0), Expect(limits=(Limit(Channel.MAILBOX, fail_s=1.0),)))
+    assert STOOD_STILL not in judgement.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "ours"),
+    [
+        ((Limit(Channel.TOTAL, fail_s=2.75),), True),
+        ((Limit(Channel.TOTAL, fail_s=2.5),), False),
+        ((Limit(Channel.TOTAL, fail_s=2.75), Limit(Channel.SMTP, fail_s=5), Limit(Channel.TRANSIT, warn_s=1)), True),
+        ((Limit(Channel.TOTAL, fail_s=2.75), Limit(Channel.MAILBOX, fail_s=1.0)), False),
+    ],
+)
+def test_where_only_our_lag_broke_the_limits_the_advice_is_about_us(limits: tuple[Limit, ...], ours: bool) -> None:
+    outcome, expect = lagging(0.3), Expect(limits=limits)
+    assert ("Our own process" in advice(outcome, judge(outcome, expect), expect)) is ours

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mailtrip_checks.ends import End, Leg
-from mailtrip_checks.outcome import Direction, Outcome, Stage
+from mailtrip_checks.outcome import Bracket, Direction, Outcome, Stage
 from mailtrip_checks.secrets import Masker
 from mailtrip_checks.trips import Channel, Expect, Expected, Limit, Trip
 from mailtrip_reports.html import detail_html
@@ -184,3 +184,42 @@ def test_what_a_shade_of_a_millisecond_before_the_start_was_said_is_not_shown_be
     record = replace(lost, transcript=(early,), stages=(replace(lost.stages[0], start_s=-0.0002),))
 
     assert "-0.000" not in failure_text(record) + transcript_text(record) + detail_html(record)
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "told"),
+    [
+        (None, False),
+        (0.0, False),
+        (0.009, False),
+        (0.011, True),
+        (0.31, True),
+    ],
+)
+def test_a_story_tells_of_our_own_lag_where_it_matters(
+    recorded: Callable[..., Record], outcome: Outcome, lag_s: float | None, told: bool
+) -> None:
+    record = recorded(replace(outcome, lag_s=lag_s))
+
+    assert record.lag_s == lag_s
+    assert ("\n  own lag: our own loop stood still for " in passed_text(record)) is told
+    # In the page it stands beside every time.
+    assert ("<dt>own lag</dt>" in detail_html(record)) is (lag_s is not None)
+
+
+def test_a_short_lag_matters_beside_a_short_time(recorded: Callable[..., Record], outcome: Outcome) -> None:
+    seen_s = (outcome.mail_from_at_s or 0.0) + 0.1
+    quick = replace(outcome, bracket=Bracket(seen_s - 0.01, seen_s))
+
+    assert "own lag" in passed_text(recorded(replace(quick, lag_s=0.006)))
+    assert "own lag" not in passed_text(recorded(replace(quick, lag_s=0.004)))
+
+
+def test_a_trip_that_only_our_own_lag_made_late_blames_no_server(
+    recorded: Callable[..., Record], outcome: Outcome, trip: Trip
+) -> None:
+    expect = Expect(limits=(Limit(Channel.TOTAL, fail_s=0.5),))
+    text = failure_text(recorded(replace(outcome, lag_s=0.1), trip=replace(trip, expect=expect)), width=200)
+
+    assert "past the limit of 0.5 s; meanwhile our own loop stood still for 0.100 s" in text
+    assert "try: Our own process was too busy" in text
