@@ -14,9 +14,8 @@ from mailtrip_checks.ends import End
 from mailtrip_checks.secrets import Secret
 from mailtrip_checks.trips import Auth, Endpoint, Protocol, Search, Security, Trust
 from mailtrip_fixtures import Fault, MailAccount, MailServers
-from mailtrip_fixtures.faults.reading import read_fault, read_faults
 from mailtrip_fixtures.faults.kinds import KINDS
-from mailtrip_fixtures.faults.reading import KEYS
+from mailtrip_fixtures.faults.reading import KEYS, read_fault, read_faults
 from tests.checks.trip_bench import Bench, Untouched, receiving
 
 DOCS = Path(__file__).parents[2] / "docs" / "faults.md"
