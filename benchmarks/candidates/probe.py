@@ -20,7 +20,7 @@ _BEAT_S = 0.005
 
 @dataclass(slots=True)
 class Probed:
-    """Peak of resident memory in MB (2^20), and the longest time in which the engine's loop ran nothing else, in ms."""
+    """Peak of resident memory in MB (2^20), and the longest time for which the loop stood still under trips, in ms."""
 
     peak_mb: float = 0.0
     stall_ms: float = 0.0
@@ -28,6 +28,7 @@ class Probed:
 
 _probed = Probed()
 _heart: set[asyncio.Task[None]] = set()
+_flying: set[object] = set()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,7 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
     async def watched(*args: object, **kw: object) -> object:
         if not _heart:
             _heart.add(asyncio.create_task(_beat(), name="the benchmark's heartbeat"))
-        return await run_trip(*args, **kw)
+        flight = object()
+        _flying.add(flight)
+        try:
+            return await run_trip(*args, **kw)
+        finally:
+            _flying.remove(flight)
 
     pytest.MonkeyPatch().setattr(series, "run_trip", watched)
 
@@ -57,7 +63,8 @@ async def _beat() -> None:
     while True:
         began = time.perf_counter()
         await asyncio.sleep(_BEAT_S)
-        _probed.stall_ms = max(_probed.stall_ms, 1000 * (time.perf_counter() - began - _BEAT_S))
+        if _flying:  # what stands still before the first and behind the last trip makes no time wrong
+            _probed.stall_ms = max(_probed.stall_ms, 1000 * (time.perf_counter() - began - _BEAT_S))
 
 
 def read_probe(place: Path) -> Probed | None:
