@@ -41,7 +41,7 @@ def with_provider(keys: ServerKeys, server: Subject, *, sends: bool) -> ServerKe
     elif keys.provider:
         known |= {"host": keys.host or _HOSTS[keys.provider][protocol]}
         known |= _way(keys, server, protocol)
-    return keys.model_copy(update=known)
+    return keys.replaced(**known)
 
 
 def _way(keys: ServerKeys, server: Subject, protocol: Protocol) -> dict[str, object]:
