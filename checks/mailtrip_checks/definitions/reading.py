@@ -13,7 +13,7 @@ from mailtrip_checks.definitions.matrix import rows, secret_cells
 from mailtrip_checks.definitions.mistakes import Mistakes
 from mailtrip_checks.definitions.needs import Outlined, TripsByName, needs_text
 from mailtrip_checks.definitions.places import cut
-from mailtrip_checks.definitions.references import NO_ROW, References, Row
+from mailtrip_checks.definitions.references import NO_ROW, References, Row, reads_row
 from mailtrip_checks.definitions.schema import TripKeys
 from mailtrip_checks.definitions.tree import Items, Map, Text, Tree
 from mailtrip_checks.definitions.validation import Subject, validated
@@ -67,12 +67,19 @@ class _Reader:
             self.mistakes.add(mark, "trips", what)
         merged, matrix = self._merged(own)
         self._check_tags(merged)
-        for row in self._rows(matrix, merged):
-            filled = self.references.fill_map(merged, row, "", self.mistakes)
+        for row, filled in self._filled(merged, self._rows(matrix, merged)):
             subject = Subject(filled, self.mistakes, "", row)
             outlined = self._outline(name, own, row, filled)
             source = Source(outlined.key.id, mark, self.context.environment, own)
             yield outlined, build(source, validated(TripKeys, subject), subject, self.endpoints)
+
+    def _filled(self, merged: Map, rows: Sequence[Row]) -> Iterator[tuple[Row, Map]]:
+        """Each row, and the trip with its references filled in; what no row changes is filled in once."""
+        of_rows = Map(merged.at, [(key, value) for key, value in merged.items() if reads_row(value)])
+        others = Map(merged.at, [(key, value) for key, value in merged.items() if key not in of_rows])
+        filled = self.references.fill_map(others, NO_ROW, "", self.mistakes) if rows else others
+        for row in rows:
+            yield row, Map(merged.at, (filled | self.references.fill_map(of_rows, row, "", self.mistakes)).items())
 
     def outlined(self, name: str, own: Map) -> Iterator[Outlined]:
         """The trip's outline, or those of its matrix's trips."""
