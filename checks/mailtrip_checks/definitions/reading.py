@@ -10,7 +10,7 @@ from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.endpoints import Endpoints
 from mailtrip_checks.definitions.layers import Ground, Layer, lay_over, merged_trip
 from mailtrip_checks.definitions.matrix import rows, secret_cells
-from mailtrip_checks.definitions.mistakes import Mistakes
+from mailtrip_checks.definitions.mistakes import Mark, Mistakes
 from mailtrip_checks.definitions.needs import Outlined, TripsByName, needs_text
 from mailtrip_checks.definitions.places import cut
 from mailtrip_checks.definitions.references import NO_ROW, References, Row, reads_row
@@ -44,7 +44,8 @@ def read_outline(layers: Sequence[Layer], references: References, context: Conte
 
 def _reader(layers: Sequence[Layer], references: References, context: Context, mistakes: Mistakes) -> "_Reader":
     ground = lay_over(layers, context.environment, mistakes)
-    return _Reader(ground, references, Endpoints(ground.servers, references, context), context, mistakes)
+    inherited = frozenset(need.at for need in needs_text(ground.defaults))
+    return _Reader(ground, references, Endpoints(ground.servers, references, context), context, mistakes, inherited)
 
 
 def _named(own: Layer) -> Iterator[tuple[str, Map]]:
@@ -58,6 +59,7 @@ class _Reader:
     endpoints: Endpoints
     context: Context
     mistakes: Mistakes
+    inherited: frozenset[Mark]
 
     def trips(self, name: str, own: Map) -> Iterator[tuple[Outlined, Trip | None]]:
         """The trip, or its matrix's trips; None for one that cannot be built."""
@@ -90,8 +92,7 @@ class _Reader:
 
     def _outline(self, name: str, own: Map, row: Row, filled: Map) -> Outlined:
         key = TripKey(own.at.path, f"{name}[{row.id}]" if row.id else str(name))
-        inherited = frozenset(need.at for need in needs_text(self.ground.defaults))
-        return Outlined(key, str(name), row, needs_text(filled), inherited)
+        return Outlined(key, str(name), row, needs_text(filled), self.inherited)
 
     def _merged(self, own: Map) -> tuple[Map, Tree]:
         """The trip with what holds for it, and its matrix."""
