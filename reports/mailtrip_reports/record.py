@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING
 
 from mailtrip_checks.ends import ALERTSITE_MEANINGS, End, Leg, alertsite_number, hint
 from mailtrip_checks.judge import Judgement, advice
@@ -17,6 +16,9 @@ from mailtrip_checks.secrets import Masker
 from mailtrip_checks.trips import Channel, Expected, Limit, Trip
 from mailtrip_checks.verdict import failed_tries
 from mailtrip_reports.text import visible
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA = 1
 _INVALID_RESPONSE = 3
@@ -300,5 +302,7 @@ def _as_json(value: object) -> object:
 
 
 @cache
-def _adapter() -> TypeAdapter[Record]:
+def _adapter() -> "TypeAdapter[Record]":
+    from pydantic import TypeAdapter  # here: it takes as long to import as all of ours, and only who reads needs it
+
     return TypeAdapter(Record)

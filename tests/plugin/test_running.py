@@ -309,6 +309,11 @@ def test_a_plugin_without_trips_starts_nothing_and_imports_nothing_heavy(pyteste
     pytester.runpytest_subprocess(*ALONE, *only_ours).assert_outcomes(passed=1)
 
 
+def test_a_run_of_trips_does_without_pydantic() -> None:
+    code = "import sys, mailtrip.runner; sys.exit('pydantic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_python_test_on_servers_of_its_own_amid_the_trips_leaves_them_theirs(pytester: pytest.Pytester) -> None:
     trip = "trips:\n  one: {send: {via: embedded, from: a@example.org, to: b@example.com}, receive: {at: embedded}}\n"
     pytester.makefile(".trip.yaml", a=trip, z=trip)

@@ -8,12 +8,11 @@ from typing import Final
 from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.hosts import Hosts, check_embedded
 from mailtrip_checks.definitions.listening import listener
-from mailtrip_checks.definitions.matrix import cells_read
 from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean, one_of
 from mailtrip_checks.definitions.oauth2 import implied, token_source
 from mailtrip_checks.definitions.places import EMBEDDED, MX, as_mapping
 from mailtrip_checks.definitions.providers import with_provider
-from mailtrip_checks.definitions.references import NO_ROW, References
+from mailtrip_checks.definitions.references import NO_ROW, References, reads_row
 from mailtrip_checks.definitions.routes import DEFAULT_COMMAND, check_leg, check_server
 from mailtrip_checks.definitions.scalars import shown
 from mailtrip_checks.definitions.schema import ConnectionsKeys, ReceiveKeys, SendKeys, ServerKeys
@@ -45,6 +44,7 @@ class _Server:
     name: str
     keys: ServerKeys
     subject: Subject
+    protocol: Protocol
 
     @property
     def in_process(self) -> bool:
@@ -59,20 +59,19 @@ class Endpoints:
         self._servers = servers
         self._references = references
         self._hosts = Hosts(servers, references, context)
+        self._known: dict[tuple[tuple[str, str], str], _Server] = {}
         self._made: dict[Endpoint, Endpoint] = {}
-        self._read: dict[tuple[str, tuple[str, str]], _Server] = {}
 
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:
         """The leg's endpoint, its user `recipient` where none is given; None, and a mistake, where it cannot be."""
         is_send = isinstance(leg, SendKeys)
         way = _VIA if is_send else _AT
         server = self._server(trip, way)
-        protocol = _protocol(server, way) if server else None
-        if server is None or protocol is None:
+        if server is None:
             return None
         if server.subject.has("embedded") and not server.name:
             trip.add(way, "is an in-process host of its own; describe it under `servers`, and write its name here")
-        endpoint = _endpoint(server, leg, protocol, recipient, trip)
+        endpoint = _endpoint(server, leg, recipient, trip)
         return self._made.setdefault(endpoint, endpoint)
 
     def hosts(self, legs: Iterable[Endpoint], mistakes: Mistakes) -> tuple[Host, ...]:
@@ -83,8 +82,8 @@ class Endpoints:
     def _server(self, trip: Subject, way: tuple[str, str]) -> _Server | None:
         """What the leg names, read and checked; None where it names nothing that can be one."""
         place, mark = trip.find(way)
-        if isinstance(place, Text) and (place, way) in self._read:
-            return self._read[place, way]
+        if isinstance(place, Text) and (known := self._known.get((way, place))):
+            return known
         name, key = "", ".".join(way)
         if not trip.has(*way):
             place = Text(MX, mark, "") if way is _VIA else None
@@ -101,12 +100,10 @@ class Endpoints:
                 trip.add(way, str(error))
         if not isinstance(mapping, Map):
             return None
-        same_in_all_rows = bool(name) and not cells_read(self._servers.get(name))
-        subject = Subject(mapping, trip.mistakes, key, NO_ROW if same_in_all_rows else trip.row)
-        keys = with_provider(validated(ServerKeys, subject), subject, sends=way is _VIA)
-        server = _Server(name, keys, subject)
-        if same_in_all_rows:
-            self._read[name, way] = server
+        is_of_all_rows = bool(name) and not reads_row(self._servers[name])
+        server = _checked(name, Subject(mapping, trip.mistakes, key, NO_ROW if is_of_all_rows else trip.row), way)
+        if server and is_of_all_rows:
+            self._known[way, name] = server
         return server
 
     def _named(self, trip: Subject, name: Text, scheme: str) -> Tree:
@@ -138,31 +135,38 @@ def _unfilled(text: Text) -> bool:
     return text.literal and REFERENCE in text
 
 
-def _protocol(server: _Server, way: tuple[str, str]) -> Protocol | None:
-    protocol = server.keys.protocol
-    if protocol or server.subject.has("protocol"):
+def _checked(name: str, subject: Subject, way: tuple[str, str]) -> _Server | None:
+    keys = with_provider(validated(ServerKeys, subject), subject, sends=way is _VIA)
+    protocol = _protocol(keys, subject, way)
+    if protocol is None:
+        return None
+    if protocol is not Protocol.LISTEN:
+        check_server(subject, keys, protocol)
+        check_embedded(subject, keys)
+    return _Server(name, keys, subject, protocol)
+
+
+def _protocol(keys: ServerKeys, server: Subject, way: tuple[str, str]) -> Protocol | None:
+    protocol = keys.protocol
+    if protocol or server.has("protocol"):
         if protocol and (protocol in _SENDERS) != (way is _VIA):
             wanted = "smtp" if way is _VIA else "imap or pop3"
             what = f"speaks {protocol}, but `{'.'.join(way)}` needs {wanted}; name another server"
-            server.subject.add((), what)
+            server.add((), what)
             return None
         return protocol
     if way is _VIA:
         return Protocol.SMTP
-    if server.in_process:
+    if keys.in_process is not None or server.has("embedded"):
         return Protocol.IMAP
-    server.subject.add((), "has no protocol; write `protocol: imap` or `protocol: pop3`")
+    server.add((), "has no protocol; write `protocol: imap` or `protocol: pop3`")
     return None
 
 
-def _endpoint(
-    server: _Server, leg: SendKeys | ReceiveKeys, protocol: Protocol, recipient: str, trip: Subject
-) -> Endpoint:
-    keys = server.keys
+def _endpoint(server: _Server, leg: SendKeys | ReceiveKeys, recipient: str, trip: Subject) -> Endpoint:
+    keys, protocol = server.keys, server.protocol
     if protocol is Protocol.LISTEN:
         return listener(server.name, keys, server.subject)
-    check_server(server.subject, keys, protocol)
-    check_embedded(server.subject, keys)
     through_mx = keys.host == MX
     if isinstance(leg, SendKeys):
         check_leg(trip, leg, protocol, through_mx=through_mx)

@@ -122,7 +122,7 @@ def _file(need: Text, written: str | None, trip: Outlined) -> Path:
 
 def _check_cycles(path: Path, edges: _Edges, mistakes: Mistakes) -> None:
     try:
-        TopologicalSorter(edges).prepare()
+        TopologicalSorter({key: needs for key, needs in edges.items() if needs}).prepare()
     except CycleError as error:
         backwards: list[TripKey] = error.args[1]
     else:

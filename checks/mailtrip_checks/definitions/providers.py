@@ -25,6 +25,8 @@ _OFFERS: Final = {
     Protocol.IMAP: ((993, Security.TLS),),
     Protocol.POP3: ((995, Security.TLS),),
 }
+_DELETED: Final = Delete()
+_TO_THE_BIN: Final = Delete(move_to=TRASH)
 
 
 def with_provider(keys: ServerKeys, server: Subject, *, sends: bool) -> ServerKeys:
@@ -41,7 +43,7 @@ def with_provider(keys: ServerKeys, server: Subject, *, sends: bool) -> ServerKe
     elif keys.provider:
         known |= {"host": keys.host or _HOSTS[keys.provider][protocol]}
         known |= _way(keys, server, protocol)
-    return keys.model_copy(update=known)
+    return keys.replaced(**known)
 
 
 def _way(keys: ServerKeys, server: Subject, protocol: Protocol) -> dict[str, object]:
@@ -73,4 +75,4 @@ def _protocol(keys: ServerKeys, server: Subject, *, sends: bool) -> Protocol | N
 def default_delete(at: Endpoint) -> Delete:
     """What becomes of a mail where nothing is said: Gmail may be set to archive what is expunged, so it is moved."""
     archives = at.provider is Provider.GMAIL and at.protocol is Protocol.IMAP
-    return Delete(move_to=TRASH) if archives else Delete()
+    return _TO_THE_BIN if archives else _DELETED

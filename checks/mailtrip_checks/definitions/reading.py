@@ -10,10 +10,10 @@ from mailtrip_checks.definitions.context import Context
 from mailtrip_checks.definitions.endpoints import Endpoints
 from mailtrip_checks.definitions.layers import Ground, Layer, lay_over, merged_trip
 from mailtrip_checks.definitions.matrix import rows, secret_cells
-from mailtrip_checks.definitions.mistakes import Mistakes
+from mailtrip_checks.definitions.mistakes import Mark, Mistakes
 from mailtrip_checks.definitions.needs import Outlined, TripsByName, needs_text
 from mailtrip_checks.definitions.places import cut
-from mailtrip_checks.definitions.references import NO_ROW, References, Row
+from mailtrip_checks.definitions.references import NO_ROW, References, Row, reads_row
 from mailtrip_checks.definitions.schema import TripKeys
 from mailtrip_checks.definitions.tree import Items, Map, Text, Tree
 from mailtrip_checks.definitions.validation import Subject, validated
@@ -44,7 +44,8 @@ def read_outline(layers: Sequence[Layer], references: References, context: Conte
 
 def _reader(layers: Sequence[Layer], references: References, context: Context, mistakes: Mistakes) -> "_Reader":
     ground = lay_over(layers, context.environment, mistakes)
-    return _Reader(ground, references, Endpoints(ground.servers, references, context), context, mistakes)
+    inherited = frozenset(need.at for need in needs_text(ground.defaults))
+    return _Reader(ground, references, Endpoints(ground.servers, references, context), context, mistakes, inherited)
 
 
 def _named(own: Layer) -> Iterator[tuple[str, Map]]:
@@ -58,6 +59,7 @@ class _Reader:
     endpoints: Endpoints
     context: Context
     mistakes: Mistakes
+    inherited: frozenset[Mark]
 
     def trips(self, name: str, own: Map) -> Iterator[tuple[Outlined, Trip | None]]:
         """The trip, or its matrix's trips; None for one that cannot be built."""
@@ -67,12 +69,19 @@ class _Reader:
             self.mistakes.add(mark, "trips", what)
         merged, matrix = self._merged(own)
         self._check_tags(merged)
-        for row in self._rows(matrix, merged):
-            filled = self.references.fill_map(merged, row, "", self.mistakes)
+        for row, filled in self._filled(merged, self._rows(matrix, merged)):
             subject = Subject(filled, self.mistakes, "", row)
             outlined = self._outline(name, own, row, filled)
             source = Source(outlined.key.id, mark, self.context.environment, own)
             yield outlined, build(source, validated(TripKeys, subject), subject, self.endpoints)
+
+    def _filled(self, merged: Map, rows: Sequence[Row]) -> Iterator[tuple[Row, Map]]:
+        """Each row, and the trip with its references filled in; what no row changes is filled in once."""
+        of_rows = Map(merged.at, [(key, value) for key, value in merged.items() if reads_row(value)])
+        others = Map(merged.at, [(key, value) for key, value in merged.items() if key not in of_rows])
+        filled = self.references.fill_map(others, NO_ROW, "", self.mistakes) if rows else others
+        for row in rows:
+            yield row, Map(merged.at, (filled | self.references.fill_map(of_rows, row, "", self.mistakes)).items())
 
     def outlined(self, name: str, own: Map) -> Iterator[Outlined]:
         """The trip's outline, or those of its matrix's trips."""
@@ -83,8 +92,7 @@ class _Reader:
 
     def _outline(self, name: str, own: Map, row: Row, filled: Map) -> Outlined:
         key = TripKey(own.at.path, f"{name}[{row.id}]" if row.id else str(name))
-        inherited = frozenset(need.at for need in needs_text(self.ground.defaults))
-        return Outlined(key, str(name), row, needs_text(filled), inherited)
+        return Outlined(key, str(name), row, needs_text(filled), self.inherited)
 
     def _merged(self, own: Map) -> tuple[Map, Tree]:
         """The trip with what holds for it, and its matrix."""

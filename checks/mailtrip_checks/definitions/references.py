@@ -14,6 +14,7 @@ from mailtrip_checks.definitions.mistakes import Mistakes, did_you_mean
 from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree, is_file
 
 _KINDS: Final = "${env:NAME}, ${file:path}, ${var:name} or ${matrix.name}"
+_OF_A_ROW: Final = f"{REFERENCE}matrix."
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A name that was put together is shown only if it looks like a variable's: it might be a password, put in by mistake.
 _CLEARLY_A_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -62,6 +63,14 @@ class Row:
 
 
 NO_ROW: Final = Row()
+
+
+def reads_row(tree: Tree) -> bool:
+    """Whether there is a `${matrix.…}` anywhere inside; if not, it is the same in every row."""
+    if isinstance(tree, Text):
+        return _OF_A_ROW in tree
+    inner = tree.values() if isinstance(tree, Map) else tree if isinstance(tree, Items) else ()
+    return any(map(reads_row, inner))
 
 
 class References:

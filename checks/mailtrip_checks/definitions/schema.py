@@ -1,4 +1,4 @@
-"""The keys of a definition, as pydantic models: what there is, and what each holds.
+"""The keys of a definition: what there is, and what each holds.
 
 Every key may be missing, for `defaults` hold any part of a trip; what a whole trip needs is for `build` to say.
 """
@@ -6,13 +6,13 @@ Every key may be missing, for `defaults` hold any part of a trip; what a whole t
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, TypeAlias
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from types import MappingProxyType
+from typing import Annotated, Final, TypeAlias
 
 from mailtrip_checks import trips
 from mailtrip_checks.authentication import DkimResult, DmarcResult, SpfResult
 from mailtrip_checks.definitions import scalars, windows
+from mailtrip_checks.definitions.keys import Keys, Read, Shape
 from mailtrip_checks.definitions.places import EMBEDDED, RESERVED, as_mapping
 from mailtrip_checks.definitions.tree import Items, Map, Text, listed
 from mailtrip_checks.schedule import Window
@@ -175,30 +175,23 @@ class _Outcome(StrEnum):
     UNDELIVERED = "undelivered"
 
 
-Line: TypeAlias = Annotated[str, PlainValidator(scalars.line)]
-Filled: TypeAlias = Annotated[str, PlainValidator(scalars.filled_line)]
-Plain: TypeAlias = Annotated[str, PlainValidator(scalars.plain)]
-Reason: TypeAlias = Annotated[str, PlainValidator(scalars.reason)]
-Boolean: TypeAlias = Annotated[bool, PlainValidator(scalars.boolean)]
-Duration: TypeAlias = Annotated[float, PlainValidator(scalars.duration_s)]
-Address: TypeAlias = Annotated[str, PlainValidator(scalars.address)]
-Count: TypeAlias = Annotated[int, PlainValidator(scalars.whole(1, 100_000))]
-File: TypeAlias = Annotated[Path, PlainValidator(scalars.file_path)]
-Password: TypeAlias = Annotated[Secret, PlainValidator(scalars.secret)]
-Login: TypeAlias = Annotated[trips.Auth, PlainValidator(scalars.word(trips.Auth))]
-Place: TypeAlias = Annotated[Text | Map, PlainValidator(_place)]
-Windows: TypeAlias = Annotated[tuple[Annotated[Window, PlainValidator(windows.window)], ...], BeforeValidator(_listed)]
-RawMap: TypeAlias = Annotated[Map, PlainValidator(_raw_map)]
+Line: TypeAlias = Annotated[str, Read(scalars.line)]
+Filled: TypeAlias = Annotated[str, Read(scalars.filled_line)]
+Plain: TypeAlias = Annotated[str, Read(scalars.plain)]
+Reason: TypeAlias = Annotated[str, Read(scalars.reason)]
+Boolean: TypeAlias = Annotated[bool, Read(scalars.boolean)]
+Duration: TypeAlias = Annotated[float, Read(scalars.duration_s)]
+Address: TypeAlias = Annotated[str, Read(scalars.address)]
+Count: TypeAlias = Annotated[int, Read(scalars.whole(1, 100_000))]
+File: TypeAlias = Annotated[Path, Read(scalars.file_path)]
+Password: TypeAlias = Annotated[Secret, Read(scalars.secret)]
+Login: TypeAlias = Annotated[trips.Auth, Read(scalars.word(trips.Auth))]
+Place: TypeAlias = Annotated[Text | Map, Read(_place)]
+Windows: TypeAlias = Annotated[tuple[Annotated[Window, Read(windows.window)], ...], Shape(_listed)]
+RawMap: TypeAlias = Annotated[Map, Read(_raw_map)]
 
 
-class Keys(BaseModel):
-    """A mapping with a closed set of keys; `not_yet` are those that a later version brings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
-    not_yet: ClassVar[frozenset[str]] = frozenset()
-
-
-Domain: TypeAlias = Annotated[str, PlainValidator(scalars.host)]
+Domain: TypeAlias = Annotated[str, Read(scalars.host)]
 
 
 class ConnectionsKeys(Keys):
@@ -208,8 +201,8 @@ class ConnectionsKeys(Keys):
 
 class OAuth2Keys(Keys):
     token: Password | None = None
-    token_command: Annotated[trips.TokenCommand, PlainValidator(_token_command)] | None = None
-    token_url: Annotated[str, PlainValidator(scalars.token_url)] | None = None
+    token_command: Annotated[trips.TokenCommand, Read(_token_command)] | None = None
+    token_url: Annotated[str, Read(scalars.token_url)] | None = None
     client_id: Filled | None = None
     client_secret: Password | None = None
     refresh_token: Password | None = None
@@ -217,39 +210,39 @@ class OAuth2Keys(Keys):
 
 
 class ResultsKeys(Keys):
-    spf: Annotated[SpfResult, PlainValidator(scalars.word(SpfResult))] | None = None
-    dkim: Annotated[DkimResult, PlainValidator(scalars.word(DkimResult))] | None = None
-    dmarc: Annotated[DmarcResult, PlainValidator(scalars.word(DmarcResult))] | None = None
+    spf: Annotated[SpfResult, Read(scalars.word(SpfResult))] | None = None
+    dkim: Annotated[DkimResult, Read(scalars.word(DkimResult))] | None = None
+    dmarc: Annotated[DmarcResult, Read(scalars.word(DmarcResult))] | None = None
 
 
 class ServerKeys(Keys):
-    provider: Annotated[trips.Provider, PlainValidator(_PROVIDER)] | None = None
-    protocol: Annotated[trips.Protocol, PlainValidator(_PROTOCOL)] | None = None
-    embedded: Annotated[str, PlainValidator(_host_name)] | None = None
+    provider: Annotated[trips.Provider, Read(_PROVIDER)] | None = None
+    protocol: Annotated[trips.Protocol, Read(_PROTOCOL)] | None = None
+    embedded: Annotated[str, Read(_host_name)] | None = None
     domains: tuple[Domain, ...] | None = None
-    forwards: dict[Address, Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)]] | None = None
+    forwards: dict[Address, Annotated[tuple[Address, ...], Shape(_one_or_list)]] | None = None
     relays: dict[Domain, Filled] | None = None
-    echoes: dict[Address, Annotated[trips.Echo, PlainValidator(scalars.word(trips.Echo))]] | None = None
-    junk: dict[Annotated[str, PlainValidator(_field_name)], Line] | None = None
+    echoes: dict[Address, Annotated[trips.Echo, Read(scalars.word(trips.Echo))]] | None = None
+    junk: dict[Annotated[str, Read(_field_name)], Line] | None = None
     authentication_results: ResultsKeys | None = None
     faults: tuple[RawMap, ...] | None = None
-    host: Annotated[str, PlainValidator(scalars.host)] | None = None
-    port: Annotated[int, PlainValidator(scalars.whole(1, 65535))] | None = None
-    security: Annotated[trips.Security, PlainValidator(scalars.word(trips.Security))] | None = None
+    host: Annotated[str, Read(scalars.host)] | None = None
+    port: Annotated[int, Read(scalars.whole(1, 65535))] | None = None
+    security: Annotated[trips.Security, Read(scalars.word(trips.Security))] | None = None
     user: Filled | None = None
     password: Password | None = None
     auth: Login | None = None
     oauth2: OAuth2Keys | None = None
     ca: File | None = None
-    fingerprint: Annotated[str, PlainValidator(scalars.fingerprint)] | None = None
+    fingerprint: Annotated[str, Read(scalars.fingerprint)] | None = None
     verify: Boolean | None = None
-    family: Annotated[trips.Family, PlainValidator(scalars.word(trips.Family))] | None = None
+    family: Annotated[trips.Family, Read(scalars.word(trips.Family))] | None = None
     connections: ConnectionsKeys | None = None
-    rate: Annotated[float, PlainValidator(scalars.rate_per_s)] | None = None
+    rate: Annotated[float, Read(scalars.rate_per_s)] | None = None
     login_failures: Count | None = None
-    dns: Annotated[tuple[str, int], PlainValidator(scalars.resolver)] | None = None
-    command: Annotated[tuple[str, ...], PlainValidator(scalars.command)] | None = None
-    accept: Annotated[tuple[str, ...], PlainValidator(_patterns)] | None = None
+    dns: Annotated[tuple[str, int], Read(scalars.resolver)] | None = None
+    command: Annotated[tuple[str, ...], Read(scalars.command)] | None = None
+    accept: Annotated[tuple[str, ...], Read(_patterns)] | None = None
 
     @property
     def in_process(self) -> str | None:
@@ -259,24 +252,23 @@ class ServerKeys(Keys):
 
 class AttachmentKeys(Keys):
     path: File | None = None
-    size: Annotated[int, PlainValidator(scalars.size_bytes)] | None = None
+    size: Annotated[int, Read(scalars.size_bytes)] | None = None
     name: Filled | None = None
 
 
-Attachments: TypeAlias = Annotated[
-    tuple[Annotated[AttachmentKeys, BeforeValidator(_attachment)], ...], BeforeValidator(_attachments)
-]
+Attachments: TypeAlias = Annotated[tuple[Annotated[AttachmentKeys, Shape(_attachment)], ...], Shape(_attachments)]
 
 
 class SendKeys(Keys):
     not_yet = frozenset({"raw", "retry_deferred", "bounces"})
+    written_as = MappingProxyType({"from": "sender"})
     via: Place | None = None
-    sender: Address | None = Field(default=None, alias="from")
-    to: Annotated[tuple[Address, ...], BeforeValidator(_one_or_list)] | None = None
+    sender: Address | None = None
+    to: Annotated[tuple[Address, ...], Shape(_one_or_list)] | None = None
     header_from: Address | None = None
-    helo: Annotated[str, PlainValidator(scalars.helo)] | None = None
+    helo: Annotated[str, Read(scalars.helo)] | None = None
     subject: Line | None = None
-    headers: dict[Annotated[str, PlainValidator(_header_name)], Line | None] | None = None
+    headers: dict[Annotated[str, Read(_header_name)], Line | None] | None = None
     text: Plain | None = None
     html: Plain | None = None
     attachments: Attachments | None = None
@@ -284,8 +276,8 @@ class SendKeys(Keys):
     oauth2: OAuth2Keys | None = None
     user: Filled | None = None
     password: Password | None = None
-    until: Annotated[trips.Until, PlainValidator(scalars.word(trips.Until))] | None = None
-    timeout: Annotated[float, PlainValidator(scalars.send_timeout_s)] | None = None
+    until: Annotated[trips.Until, Read(scalars.word(trips.Until))] | None = None
+    timeout: Annotated[float, Read(scalars.send_timeout_s)] | None = None
 
 
 class ReceiveKeys(Keys):
@@ -297,15 +289,15 @@ class ReceiveKeys(Keys):
     oauth2: OAuth2Keys | None = None
     user: Filled | None = None
     password: Password | None = None
-    search: Annotated[trips.Search, PlainValidator(scalars.word(trips.Search))] | None = None
-    match: Annotated[trips.Match, PlainValidator(scalars.word(trips.Match))] | None = None
+    search: Annotated[trips.Search, Read(scalars.word(trips.Search))] | None = None
+    match: Annotated[trips.Match, Read(scalars.word(trips.Match))] | None = None
     push: Boolean | None = None
     interval: Duration | None = None
-    delete: Annotated[trips.Delete, PlainValidator(_delete)] | None = None
+    delete: Annotated[trips.Delete, Read(_delete)] | None = None
     step_timeout: Duration | None = None
 
 
-Percentile: TypeAlias = Annotated[float, PlainValidator(_percentile)]
+Percentile: TypeAlias = Annotated[float, Read(_percentile)]
 
 
 class LimitKeys(Keys):
@@ -318,13 +310,13 @@ class LimitKeys(Keys):
     p99: Percentile | None = None
 
 
-Limit: TypeAlias = Annotated[LimitKeys, BeforeValidator(_limit)]
+Limit: TypeAlias = Annotated[LimitKeys, Shape(_limit)]
 
 
 class ExpectKeys(Keys):
     not_yet = frozenset({"folder", "copies", "content", "headers", "authentication", "tls", "hops", "downtime"})
-    outcome: Annotated[trips.Expected, PlainValidator(_outcome)] | None = None
-    reply: Annotated[tuple[str, re.Pattern[str]], PlainValidator(_reply)] | None = None
+    outcome: Annotated[trips.Expected, Read(_outcome)] | None = None
+    reply: Annotated[tuple[str, re.Pattern[str]], Read(_reply)] | None = None
     total: Limit | None = None
     smtp: Limit | None = None
     mailbox: Limit | None = None
@@ -333,26 +325,26 @@ class ExpectKeys(Keys):
 
 
 class RepeatKeys(Keys):
-    times: Annotated[int, PlainValidator(scalars.whole(2, 10_000))] | None = None
+    times: Annotated[int, Read(scalars.whole(2, 10_000))] | None = None
     every: Duration | None = None
 
 
 class TripKeys(Keys):
     description: Plain | None = None
-    tags: tuple[Annotated[Text, PlainValidator(scalars.tag)], ...] | None = None
-    priority: Annotated[int, PlainValidator(scalars.whole(1, 5))] | None = None
+    tags: tuple[Annotated[Text, Read(scalars.tag)], ...] | None = None
+    priority: Annotated[int, Read(scalars.whole(1, 5))] | None = None
     timeout: Duration | None = None
     interval: Duration | None = None
     skip: Reason | None = None
     xfail: Reason | None = None
-    needs: Annotated[tuple[Filled, ...], BeforeValidator(_listed)] | None = None
+    needs: Annotated[tuple[Filled, ...], Shape(_listed)] | None = None
     schedule: Windows | None = None
     maintenance: Windows | None = None
     fresh: Boolean | None = None
     spread: Duration | None = None
-    primary: Annotated[trips.Channel, PlainValidator(scalars.word(trips.Channel))] | None = None
-    recheck: Annotated[int, PlainValidator(scalars.whole(1, 10))] | None = None
-    repeat: Annotated[RepeatKeys, BeforeValidator(_repeat)] | None = None
+    primary: Annotated[trips.Channel, Read(scalars.word(trips.Channel))] | None = None
+    recheck: Annotated[int, Read(scalars.whole(1, 10))] | None = None
+    repeat: Annotated[RepeatKeys, Shape(_repeat)] | None = None
     matrix: RawMap | None = None
     send: SendKeys | None = None
     receive: ReceiveKeys | None = None
@@ -360,12 +352,12 @@ class TripKeys(Keys):
 
 
 class EnvironmentKeys(Keys):
-    servers: dict[str, Annotated[ServerKeys, BeforeValidator(_server)]] | None = None
+    servers: dict[str, Annotated[ServerKeys, Shape(_server)]] | None = None
     defaults: TripKeys | None = None
 
 
 class FileKeys(Keys):
-    servers: dict[str, Annotated[ServerKeys, BeforeValidator(_server)]] | None = None
+    servers: dict[str, Annotated[ServerKeys, Shape(_server)]] | None = None
     defaults: TripKeys | None = None
     environments: dict[str, EnvironmentKeys] | None = None
     trips: dict[str, RawMap] | None = None

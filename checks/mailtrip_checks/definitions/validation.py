@@ -1,29 +1,15 @@
-"""A tree checked against its model: pydantic's errors become mistakes with a place.
-
-Neither its messages nor its inputs are passed on, for an input can be a secret.
-"""
+"""A tree checked against its model: what is wrong becomes a mistake with a place."""
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar, get_args
+from typing import Final
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
+from mailtrip_checks.definitions.keys import Fault, Keys, Model, Way, Wrong, model_in
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
 from mailtrip_checks.definitions.references import NO_ROW, Row
-from mailtrip_checks.definitions.schema import ExpectKeys, FileKeys, Keys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
+from mailtrip_checks.definitions.schema import ExpectKeys, FileKeys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
 from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree
 
-Way: TypeAlias = tuple[str | int, ...]
-Model = TypeVar("Model", bound=Keys)
-
 _LEGS: Final[dict[str, type[Keys]]] = {"send": SendKeys, "receive": ReceiveKeys, "expect": ExpectKeys}
-_KEY_ITSELF: Final = "[key]"
-_WANTED: Final = {
-    "model_type": "write a mapping, as in `{key: value}`",
-    "dict_type": "write a mapping, as in `{key: value}`",
-    "tuple_type": "write a list, as in `[a, b]`",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +25,7 @@ class Subject:
         """A mistake at the end of the way, or as near to it as the tree goes."""
         node, mark = self.find(way, at_key=at_key)
         filled = isinstance(node, Text) and not node.literal
-        parts = [part + 1 if isinstance(part, int) else part for part in way if part != _KEY_ITSELF]
+        parts = [part + 1 if isinstance(part, int) else part for part in way]
         key = ".".join(map(str, [self.prefix, *parts] if self.prefix else parts))
         self.mistakes.add(mark, key, what + (self.row.hint if filled else ""))
 
@@ -76,45 +62,43 @@ def validated(model: type[Model], subject: Subject) -> Model:
 
     A reference that is not filled in is not judged: it is a draft, or what it lacks has been told.
     """
-    try:
-        return model.model_validate(subject.tree)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-    rest = subject.tree
-    for detail in found:
-        _tell(model, subject, detail)
-        rest = _without(rest, detail["loc"])
-    return model.model_validate(rest)
+    wrong: list[Wrong] = []
+    keys = model.read(subject.tree, (), wrong)
+    for one in wrong:
+        _tell(model, subject, one)
+    return keys
 
 
-def _tell(model: type[Keys], subject: Subject, error: ErrorDetails) -> None:
-    way = error["loc"]
+def _tell(model: type[Keys], subject: Subject, wrong: Wrong) -> None:
+    way = wrong.way
     node, _ = subject.find(way)
     if isinstance(node, Text) and node.literal and REFERENCE in node:
         return
-    if error["type"] == "extra_forbidden":
-        subject.add(way, _unknown(model, way, node), at_key=True)
-    elif error["type"] == "value_error":
-        at_key = way[-1] == _KEY_ITSELF
-        subject.add(way[:-1] if at_key else way, str(error.get("ctx", {}).get("error")), at_key=at_key)
-    else:
-        subject.add(way, _shape(error["type"], way, node))
+    match wrong.fault:
+        case Fault.UNKNOWN:
+            subject.add(way, _unknown(model, way, node), at_key=True)
+        case Fault.VALUE:
+            subject.add(way, wrong.why)
+        case Fault.NAME:
+            subject.add(way, wrong.why, at_key=True)
+        case Fault.NO_MAPPING if isinstance(node, Items) and way[-1] == "receive":
+            subject.add(way, "a list of mailboxes is not supported yet; write one mapping")
+        case Fault.NO_MAPPING:
+            subject.add(way, f"is {_shape(node)}; write a mapping, as in `{{key: value}}`")
+        case Fault.NO_LIST:
+            subject.add(way, f"is {_shape(node)}; write a list, as in `[a, b]`")
 
 
-def _without(tree: Map, way: Way) -> Map:
-    """A copy without the key at the end of the way, or without the one that holds the list or scalar there."""
-    key, *rest = way
-    inner = tree.get(str(key))
-    if isinstance(inner, Map) and rest and rest[0] in inner:
-        return Map(tree.at, [*tree.items(), (str(key), _without(inner, tuple(rest)))])
-    return Map(tree.at, [(name, value) for name, value in tree.items() if name != key])
-
-
-def _shape(kind: str, way: Way, node: Tree) -> str:
-    if isinstance(node, Items) and way and way[-1] == "receive":
-        return "a list of mailboxes is not supported yet; write one mapping"
-    is_now = "a list" if isinstance(node, Items) else "a mapping" if isinstance(node, Map) else "one value"
-    return f"is {'null' if node is None else is_now}; {_WANTED.get(kind, 'see docs/definitions.md for its form')}"
+def _shape(node: Tree) -> str:
+    return (
+        "null"
+        if node is None
+        else "a list"
+        if isinstance(node, Items)
+        else "a mapping"
+        if isinstance(node, Map)
+        else "one value"
+    )
 
 
 def _unknown(model: type[Keys], way: Way, value: Tree) -> str:
@@ -138,19 +122,11 @@ def _unknown(model: type[Keys], way: Way, value: Tree) -> str:
 
 def known_keys(model: type[Keys]) -> frozenset[str]:
     """The keys as definitions write them."""
-    return frozenset(field.alias or name for name, field in model.model_fields.items())
+    return frozenset(model.annotations())
 
 
 def _model_at(model: type[Keys], way: Way) -> type[Keys]:
     for part in way:
-        field = model.model_fields.get(str(part))
-        inner = _model_in(field.annotation) if field else None
         # A name or an index inside a mapping of models or a list of them is no field: the model stays.
-        model = inner or model
+        model = model_in(model.annotations().get(str(part))) or model
     return model
-
-
-def _model_in(annotation: object) -> type[Keys] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Keys):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

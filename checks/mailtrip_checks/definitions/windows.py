@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
 
 from mailtrip_checks.definitions.mistakes import did_you_mean, one_of
 from mailtrip_checks.definitions.scalars import shown, text
@@ -61,6 +60,8 @@ def _day(name: str, found: Text) -> int:
 def _zone(name: str, found: Text) -> tzinfo:
     if name == "UTC":  # also where there is no time zone database
         return UTC
+    from zoneinfo import ZoneInfo, available_timezones  # here, for most definitions have no window
+
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):

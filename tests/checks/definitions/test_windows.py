@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mailtrip_checks.definitions import windows
 from mailtrip_checks.schedule import Window
 
 if TYPE_CHECKING:
@@ -48,8 +47,8 @@ def test_utc_needs_no_time_zone_database(folder: Folder, monkeypatch: pytest.Mon
     def none_there(name: str) -> ZoneInfo:
         raise LookupError(name)
 
-    monkeypatch.setattr(windows, "ZoneInfo", none_there)
-    monkeypatch.setattr(windows, "available_timezones", set)
+    monkeypatch.setattr("zoneinfo.ZoneInfo", none_there)
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
     assert folder.one(whole('maintenance: "01:00-02:00 UTC"')).maintenance[0].zone is UTC
     complaint = folder.complaint(whole('maintenance: "01:00-02:00 Europe/Berlin"'))
     assert "needs the time zone database, which this machine lacks; install the system's package tzdata" in complaint

@@ -1,0 +1,205 @@
+"""Mappings with a closed set of keys, read by the annotations of a class: what `schema` is written in.
+
+A class of keys is a `Keys` with annotated attributes, each `… | None = None`. Its annotation says what a key holds: a
+class of keys, `tuple[…, ...]`, `dict[…, …]`, or `Annotated[type, Read(function)]` for what the function makes of the
+tree. `Annotated[…, Shape(function)]` brings a short form into the form that the annotation describes.
+
+Only keys that are there cost anything; how one is read is looked up when it first occurs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import (
+    Annotated,
+    ClassVar,
+    Final,
+    NamedTuple,
+    Self,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
+
+from mailtrip_checks.definitions.tree import Items, Map
+
+Way: TypeAlias = tuple[str | int, ...]
+Model = TypeVar("Model", bound="Keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Makes a value of a tree; raises ValueError, whose text says what is wrong and what to write instead."""
+
+    function: Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Brings a tree into another form; raises ValueError as in `Read`."""
+
+    function: Callable[[object], object]
+
+
+class Fault(Enum):
+    """What can be wrong with a key."""
+
+    UNKNOWN = auto()
+    NO_MAPPING = auto()
+    NO_LIST = auto()
+    VALUE = auto()
+    NAME = auto()
+
+
+class Wrong(NamedTuple):
+    """A key that is wrong, at the end of `way`; `why` is there where a function said it."""
+
+    way: Way
+    fault: Fault
+    why: str = ""
+
+
+class _Bad(Enum):
+    BAD = auto()
+
+
+_BAD: Final = _Bad.BAD
+_Reader: TypeAlias = Callable[[object, Way, list[Wrong]], object]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Keys:
+    """A mapping with a closed set of keys; `not_yet` are those that a later version brings.
+
+    `written_as` has the keys that cannot be attributes, with the attribute that stands for each.
+    """
+
+    not_yet: ClassVar[frozenset[str]] = frozenset()
+    written_as: ClassVar[Mapping[str, str]] = {}
+    _readers: ClassVar[dict[str, tuple[str, _Reader]]]
+
+    def __init_subclass__(cls) -> None:
+        cls._readers = {}
+
+    def __init__(self, **given: object) -> None:
+        vars(self).update(given)
+
+    def replaced(self, **given: object) -> Self:
+        """A copy that says this too."""
+        return type(self)(**vars(self) | given)
+
+    @classmethod
+    def annotations(cls) -> Mapping[str, object]:
+        """What each key holds, by its name in definitions."""
+        spelled = {attribute: key for key, attribute in cls.written_as.items()}
+        own: Mapping[str, object] = cls.__annotations__
+        return {spelled.get(name, name): annotation for name, annotation in own.items()}
+
+    @classmethod
+    def read(cls, tree: Map, way: Way, wrong: list[Wrong]) -> Self:
+        """The keys of the mapping at the end of `way`; one that is wrong is noted, and missing in what is returned."""
+        given: dict[str, object] = {}
+        for key, value in tree.items():
+            known = cls._readers.get(key) or cls._known(key)
+            if known is None:
+                wrong.append(Wrong((*way, key), Fault.UNKNOWN))
+            elif value is not None:
+                name, reader = known
+                if (found := reader(value, (*way, key), wrong)) is not _BAD:
+                    given[name] = found
+        return cls(**given)
+
+    @classmethod
+    def _known(cls, key: str) -> tuple[str, _Reader] | None:
+        """The attribute that stands for a key, and how it is read."""
+        annotation = cls.annotations().get(key)
+        if annotation is None:
+            return None
+        cls._readers[key] = known = cls.written_as.get(key, key), _reader(annotation)
+        return known
+
+
+def model_in(annotation: object) -> type[Keys] | None:
+    """The class of keys that an annotation speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, Keys):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := model_in(inner))), None)
+
+
+def _reader(annotation: object) -> _Reader:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        inner, how = parts
+        return (
+            partial(_value, how.function) if isinstance(how, Read) else partial(_shaped, how.function, _reader(inner))
+        )
+    if type(None) in parts:
+        inner, _ = parts
+        return partial(_if_any, _reader(inner))
+    if origin is tuple:
+        return partial(_each, _reader(parts[0]))
+    if origin is dict:
+        names, values = map(_reader, parts)
+        return partial(_entries, names, values)
+    return partial(_nested, annotation) if isinstance(annotation, type) and issubclass(annotation, Keys) else _as_it_is
+
+
+def _as_it_is(value: object, way: Way, wrong: list[Wrong]) -> object:
+    return value
+
+
+def _value(function: Callable[[object], object], value: object, way: Way, wrong: list[Wrong]) -> object:
+    try:
+        return function(value)
+    except ValueError as error:
+        wrong.append(Wrong(way, Fault.VALUE, str(error)))
+        return _BAD
+
+
+def _shaped(function: Callable[[object], object], read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
+    known = len(wrong)
+    try:
+        found = read(function(value), way, wrong)
+    except ValueError as error:
+        wrong.append(Wrong(way, Fault.VALUE, str(error)))
+        return _BAD
+    # Of a short form there are no parts that could be left out.
+    return found if isinstance(value, Map) or len(wrong) == known else _BAD
+
+
+def _if_any(read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
+    return None if value is None else read(value, way, wrong)
+
+
+def _each(read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
+    if not isinstance(value, Items):
+        wrong.append(Wrong(way, Fault.NO_LIST))
+        return _BAD
+    known = len(wrong)
+    found = tuple(read(item, (*way, index), wrong) for index, item in enumerate(value))
+    return found if len(wrong) == known else _BAD
+
+
+def _entries(read_name: _Reader, read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
+    if not isinstance(value, Map):
+        wrong.append(Wrong(way, Fault.NO_MAPPING))
+        return _BAD
+    found: dict[object, object] = {}
+    for key, inner in value.items():
+        names: list[Wrong] = []
+        name = read_name(key, (*way, key), names)
+        wrong += (Wrong(bad.way, Fault.NAME, bad.why) for bad in names)
+        entry = read(inner, (*way, key), wrong)
+        if name is not _BAD and entry is not _BAD:
+            found[name] = entry
+    return found
+
+
+def _nested(model: type[Keys], value: object, way: Way, wrong: list[Wrong]) -> object:
+    if isinstance(value, Map):
+        return model.read(value, way, wrong)
+    wrong.append(Wrong(way, Fault.NO_MAPPING))
+    return _BAD
