@@ -18,6 +18,7 @@ _HEX = re.compile(r"%[0-9A-F]{2}")
 # Left as they are by those who encode a password in a URL: nothing, the path's slash, RFC 3986's sub-delims.
 _UNQUOTED = ("", "/", "!$&'()*+,;=", "!$&'()*+,;=:@/")
 _MOST_REMEMBERED = 4096  # masked texts
+_FEW = 64  # beginnings of secrets
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,7 +93,9 @@ class Masker:
         return "".join((*masked, text[end:])) if end else text
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        for start in range(len(text) - SHORTEST_ANYWHERE + 1) if self._by_start else ():
+        # With few secrets most texts are soon known to hold none.
+        may_hold = len(self._by_start) > _FEW or any(start in text for start in self._by_start)
+        for start in range(len(text) - SHORTEST_ANYWHERE + 1) if may_hold else ():
             for form in self._by_start.get(text[start : start + SHORTEST_ANYWHERE], ()):
                 if text.startswith(form, start):
                     yield start, start + len(form)

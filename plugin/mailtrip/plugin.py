@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailtrip import bound_line, flights, locations, needs, results, signals
-from mailtrip.stash import BROKEN_FILES, SUFFIXES
+from mailtrip.stash import BROKEN_FILES, RUNNER, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from mailtrip.runner import Runner
     from mailtrip.trip_file import TripFile
 
 
@@ -151,11 +150,12 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def _mailtrip_runner(request: pytest.FixtureRequest) -> Generator[Runner]:  # pyright: ignore[reportUnusedFunction]
+def _mailtrip_runner(request: pytest.FixtureRequest) -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
     """The trips of this run. As a fixture it is torn down, and cleans up, while the user's servers still stand."""
     with _importing():
         from mailtrip.runner import Runner
 
-    runner = Runner(request)
-    yield runner
+    runner = request.config.stash[RUNNER] = Runner(request)
+    yield
+    del request.config.stash[RUNNER]
     runner.stop()

@@ -1,6 +1,13 @@
 """What the parts of the plugin agree on: names, and what they leave for each other."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from mailtrip.runner import Runner
 
 SUFFIXES = (".trip.yaml", ".trip.yml")
 """The names of trip files end so."""
@@ -11,6 +18,8 @@ def is_trip(nodeid: str) -> bool:
     return nodeid.partition("::")[0].endswith(SUFFIXES)
 
 
+RUNNER: pytest.StashKey[Runner] = pytest.StashKey()
+"""What runs the trips of this session; there while its fixture is set up."""
 BROKEN_FILES = pytest.StashKey[int]()
 """How many trip files could not be read."""
 LEFT_BEHIND = pytest.StashKey[list[str]]()

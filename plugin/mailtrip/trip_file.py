@@ -14,13 +14,12 @@ from mailtrip import MailtripWarning
 from mailtrip.embedded import fault_mistake
 from mailtrip.locations import located, location_of
 from mailtrip.sensor_tags import with_sensor_tags
-from mailtrip.stash import BROKEN_FILES
+from mailtrip.stash import BROKEN_FILES, RUNNER
 from mailtrip_checks.definitions import Context, DefinitionError, Definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mailtrip.runner import Runner
     from mailtrip_checks.trips import Trip
     from mailtrip_reports.record import Record
 
@@ -65,8 +64,8 @@ class TripFile(pytest.Module):
             yield item
 
 
-def _call(_mailtrip_runner: Runner) -> NoReturn:
-    """What pytest sees of a trip: a function that wants the runner. `TripItem.runtest` is run in its place."""
+def _call() -> NoReturn:
+    """What pytest sees of a trip: a function. `TripItem.runtest` is run in its place."""
     raise NotImplementedError
 
 
@@ -92,12 +91,14 @@ class TripItem(pytest.Function):
             for mark in self.iter_markers()
         )
 
-    def runtest(self) -> None:
-        from mailtrip.runner import Runner
+    def setup(self) -> None:
+        super().setup()
+        if RUNNER not in self.config.stash:
+            # Not as an argument of the item: pytest would look for it, and for what it wants, at each of thousands.
+            self._request.getfixturevalue("_mailtrip_runner")
 
-        runner = self.funcargs["_mailtrip_runner"]
-        assert isinstance(runner, Runner)  # noqa: S101  (who overrides the fixture overrides the run)
-        record = self.record = runner.record_of(self)
+    def runtest(self) -> None:
+        record = self.record = self.config.stash[RUNNER].record_of(self)
         from mailtrip_checks.ends import End
         from mailtrip_reports.junit import properties
         from mailtrip_reports.story import STORY_SECTION, TRANSCRIPT_SECTION, passed_text, transcript_text

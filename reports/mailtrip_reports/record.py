@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailtrip_checks.ends import ALERTSITE_MEANINGS, End, Leg, alertsite_number, hint
 from mailtrip_checks.judge import Judgement, advice
@@ -147,23 +147,7 @@ def record_unrun(
 ) -> Record:
     """What there is to tell of a trip that did not run: `end` is SKIPPED or CANCELLED, `at_wall_s` Unix time."""
     clean = _cleaner(masker)
-    return Record(
-        schema=SCHEMA,
-        id=clean(node_id),
-        name=clean(trip.id),
-        file=clean(node_id.partition("::")[0]),
-        line=trip.line,
-        description=clean(trip.description),
-        tags=_each(clean, trip.tags),
-        environment=None if trip.environment is None else clean(trip.environment),
-        expected=trip.expect.outcome,
-        primary=trip.primary,
-        end=end,
-        what=clean(why),
-        hint=clean(hint(end, None)),
-        started_at=datetime.fromtimestamp(at_wall_s, UTC),
-        location=location,
-    )
+    return Record(**_of_trip(trip, clean, node_id, location), **_ended(end, why, hint(end, None), at_wall_s, clean))
 
 
 def record_of(
@@ -178,17 +162,10 @@ def record_of(
     """What there is to tell of a trip that ran. Everything passes the masker once more, whoever masked it before."""
     clean = _cleaner(masker)
     start_s, number = outcome.started_at_s, _alertsite(judgement, outcome.leg)
-    return replace(
-        record_unrun(
-            trip,
-            judgement.end,
-            outcome.what,
-            node_id=node_id,
-            location=location,
-            at_wall_s=outcome.started_wall_s,
-            masker=masker,
-        ),
-        hint=clean(advice(outcome, judgement, trip.expect)),
+    why, how = outcome.what, advice(outcome, judgement, trip.expect)
+    return Record(
+        **_of_trip(trip, clean, node_id, location),
+        **_ended(judgement.end, why, how, outcome.started_wall_s, clean),
         passed=judgement.passed,
         alertsite=number,
         alertsite_meaning="" if number is None else ALERTSITE_MEANINGS[number],
@@ -218,6 +195,33 @@ def record_of(
 
 
 _Clean = Callable[[str], str]
+
+
+def _of_trip(trip: Trip, clean: _Clean, node_id: str, location: str | None) -> dict[str, Any]:
+    """What a record holds of the trip itself."""
+    return {
+        "schema": SCHEMA,
+        "id": clean(node_id),
+        "name": clean(trip.id),
+        "file": clean(node_id.partition("::")[0]),
+        "line": trip.line,
+        "description": clean(trip.description),
+        "tags": _each(clean, trip.tags),
+        "environment": None if trip.environment is None else clean(trip.environment),
+        "location": location,
+        "expected": trip.expect.outcome,
+        "primary": trip.primary,
+    }
+
+
+def _ended(end: End, why: str, how: str, at_wall_s: float, clean: _Clean) -> dict[str, Any]:
+    """What a record holds of every end."""
+    return {
+        "end": end,
+        "what": clean(why),
+        "hint": clean(how),
+        "started_at": datetime.fromtimestamp(at_wall_s, UTC),
+    }
 
 
 def _cleaner(masker: Masker) -> _Clean:

@@ -15,6 +15,7 @@ from mailtrip_checks.definitions.tree import REFERENCE, Items, Map, Text, Tree, 
 
 _KINDS: Final = "${env:NAME}, ${file:path}, ${var:name} or ${matrix.name}"
 _OF_A_ROW: Final = f"{REFERENCE}matrix."
+_BOUNDS: Final = re.compile(rf"{re.escape(REFERENCE)}|\}}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A name that was put together is shown only if it looks like a variable's: it might be a password, put in by mistake.
 _CLEARLY_A_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -36,16 +37,10 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
 def _end(text: str, start: int) -> int:
     """Just behind the `}` that closes the `${` at `start`."""
     depth = 0
-    at = start
-    while at < len(text):
-        if text.startswith(REFERENCE, at):
-            depth += 1
-            at += 1
-        elif text[at] == "}":
-            depth -= 1
-            if not depth:
-                return at + 1
-        at += 1
+    for bound in _BOUNDS.finditer(text, start):
+        depth += 1 if bound[0] == REFERENCE else -1
+        if not depth:
+            return bound.end()
     raise ValueError("has a `${` without its `}`; write ${env:NAME}")
 
 

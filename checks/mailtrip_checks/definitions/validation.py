@@ -33,7 +33,7 @@ class Subject:
         """Whether something stands there, right or wrong; null is nothing."""
         node: Tree = self.tree
         for part in way:
-            node = _inner(node, part)
+            node = node.get(part) if isinstance(node, Map) and isinstance(part, str) else _inner(node, part)
         return node is not None
 
     def find(self, way: Way, *, at_key: bool = False) -> tuple[Tree, Mark]:
