@@ -60,6 +60,7 @@ class _Run:
     series: Series | None = None
     task: asyncio.Task[Outcome] | None = None
     stopped: bool = False
+    number: int = 0
     needs: Sequence["_Run"] = ()
 
     @property
@@ -100,7 +101,7 @@ class Engine:
         self._slots = asyncio.Semaphore(concurrency)
         self._world: World | None = None
         self._runs: dict[Future[Outcome], _Run] = {}
-        self._arrived = 0
+        self._arrived = self._launched = 0
         self._landed_at_s: deque[float] = deque(maxlen=10_000)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="mailtrip engine", daemon=True)
@@ -202,6 +203,7 @@ class Engine:
                 for start in group:
                     run = runs[start.index]
                     run.needs = [by_key[need] for need in run.trip.needs if need in by_key]
+                    run.number = self._launched = self._launched + 1
                     self._make_ready(run, world, turn, start.after_s)
                 await asyncio.sleep(0)
             for turn in turns:
@@ -223,7 +225,7 @@ class Engine:
         await turn.wait()
         if after_s:
             await self.clock.sleep(after_s)
-        run.series = Series(run.trip, self.clock, run.on_send)
+        run.series = Series(run.trip, self.clock, run.on_send, run.number)
         # Each has its task: those of one launch are all made before the first of them runs.
         if why := await unmet(run.trip, ((need.trip, need.task) for need in run.needs if need.task)):
             return run.series.skipped(world, why)

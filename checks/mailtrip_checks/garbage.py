@@ -30,3 +30,13 @@ def rare_full_collections() -> Generator[None]:
             _usual.pop()
             if not _usual:
                 gc.set_threshold(*usual)
+
+
+def collect_young(turn: int) -> None:
+    """Search what is young, every fifth turn the middle generation with it; nothing where collection is switched off.
+
+    Python does so where 700 objects more were made than freed. Where old ones are freed meanwhile, as at the end of
+    each of thousands of trips, tens of thousands gather, and one search takes 20 to 60 ms; done often, one or two.
+    """
+    if gc.isenabled():
+        gc.collect(turn % 5 == 0)

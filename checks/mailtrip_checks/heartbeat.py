@@ -9,7 +9,7 @@ import math
 from bisect import bisect_left, bisect_right
 from contextlib import ExitStack
 
-from mailtrip_checks.garbage import rare_full_collections
+from mailtrip_checks.garbage import collect_young, rare_full_collections
 
 BEAT_S = 0.02
 NOTED_S = 0.002  # less is what epoll, which waits whole milliseconds, and the other work of one turn take
@@ -29,6 +29,7 @@ class Heartbeat:
         self._lengths_s: list[float] = []
         self._due_at_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        self._beats = 0
         self._rare_collections = ExitStack()
 
     def start(self) -> None:
@@ -52,6 +53,8 @@ class Heartbeat:
         now_s = loop.time()
         if now_s - self._due_at_s > NOTED_S:
             self._note(self._due_at_s, now_s)
+        self._beats += 1
+        collect_young(self._beats)
         self._next(loop)
 
     def _note(self, began_at_s: float, ended_at_s: float) -> None:

@@ -18,16 +18,16 @@ from mailtrip_checks.wire.transcript import Lines, Stages
 class Journal:
     """The evidence of one trip, complete at every moment, so that also a cancelled trip can be told.
 
-    `on_send` is called with the place of the mail before it is sent.
+    `on_send` is called with the place of the mail before it is sent; `number` is its place among those that start.
     """
 
-    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None) -> None:
+    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None, number: int = 0) -> None:
         self.trip = trip
         self._on_send = on_send
         self.token = new_token()
         self.submission = Submission()
         leg = Leg.SMTP if trip.send else Leg.MAILBOX
-        self.dialogue = Dialogue(Stages(clock, leg))
+        self.dialogue = Dialogue(Stages(clock, leg), number)
         self.watch: Watch | None = None
         self.arrival: Arrival | None = None
         self.deletion: Stage | None = None

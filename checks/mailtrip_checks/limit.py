@@ -1,37 +1,42 @@
 """How many connections a server bears: as many as it is said to, or fewer, once it has refused more."""
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
 class Limit:
-    """Places that are taken, first come, first served; `most` of them at once, and `served` by the server now."""
+    """Places, `most` of them at once, and `served` by the server now.
+
+    Of those who wait the lowest number comes first; of equal ones, who came first.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.served = 0
         self._configured = most
         self._taken = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._came = itertools.count()
 
     @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None]:
+    async def place(self, number: int = 0) -> AsyncGenerator[None]:
         """Hold a place; waits for one."""
         if self._taken < self.most and not self._queue:
             self._taken += 1
         else:
-            await self._turn()
+            await self._turn(number)
         try:
             yield
         finally:
             self._taken -= 1
             self._let_in()
 
-    async def _turn(self) -> None:
+    async def _turn(self, number: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        heapq.heappush(self._queue, (number, next(self._came), turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -42,7 +47,7 @@ class Limit:
 
     def _let_in(self) -> None:
         while self._queue and self._taken < self.most:
-            turn = self._queue.popleft()
+            _, _, turn = heapq.heappop(self._queue)
             if not turn.done():
                 self._taken += 1
                 turn.set_result(None)

@@ -29,12 +29,13 @@ class _Seen:
 class Series:
     """The runs of one trip. `journal` is that of the try in flight; None before the first, between runs, at the end.
 
-    Of all tries a line is kept, in full only the worst run and the last one.
+    Of all tries a line is kept, in full only the worst run and the last one. `on_send` and `number` as for a `Journal`.
     """
 
-    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None) -> None:
+    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None, number: int = 0) -> None:
         self.trip = trip
         self._on_send = on_send
+        self._number = number
         self.journal: Journal | None = None
         self.arrived = 0
         self._clock = clock
@@ -98,7 +99,7 @@ class Series:
             attempt += 1
             if attempt > 1 and self.trip.send and self.trip.receive:
                 world.mailboxes.plan([self.trip.receive])
-            self.journal = Journal(self.trip, self._clock, self._on_send)
+            self.journal = Journal(self.trip, self._clock, self._on_send, self._number)
             outcome = await run_trip(self.trip, world, self.journal, grace_s=grace_s)
             outcome = replace(outcome, lag_s=world.heartbeat.lag_s(*outcome.sent_to_seen_s))
             judgement = judge(outcome, self.trip.expect)

@@ -8,6 +8,7 @@ from random import Random
 
 from mailtrip_checks.ends import Leg
 from mailtrip_checks.gates import Gates
+from mailtrip_checks.limit import Limit
 from mailtrip_checks.mx import MailExchangers
 from mailtrip_checks.outcome import Stage
 from mailtrip_checks.trips import Send
@@ -37,7 +38,7 @@ class _Connection:
 class _Line:
     """Those who want a session with the same endpoint and HELO name."""
 
-    turns: asyncio.Semaphore
+    turns: Limit
     waiting: int = 0
     idle: list[_Connection] = field(default_factory=list[_Connection])
 
@@ -45,11 +46,12 @@ class _Line:
 class Dialogue:
     """What a trip sees of its SMTP connections, whether or not they could be opened.
 
-    `handed_on` says that another trip opened the present one.
+    `handed_on` says that another trip opened the present one. Who waits for one comes by `number`, the lowest first.
     """
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, stages: Stages, number: int = 0) -> None:
         self.stages = stages
+        self.number = number
         self.host = ""
         self.handed_on = False
         self.opening: tuple[Stage, ...] = ()
@@ -105,16 +107,14 @@ class SmtpPool:
             finally:
                 await connection.close()
             return
-        line = self._lines.setdefault((send.via, send.helo), _Line(asyncio.Semaphore(send.via.connections_per_user)))
-        line.waiting += 1
-        try:
-            await line.turns.acquire()
-        except BaseException:
-            line.waiting -= 1
-            await _trim(line)
-            raise
-        line.waiting -= 1
-        try:
+        line = self._lines.setdefault((send.via, send.helo), _Line(Limit(send.via.connections_per_user)))
+        async with AsyncExitStack() as turn:
+            turn.push_async_callback(_trim, line)
+            line.waiting += 1
+            try:
+                await turn.enter_async_context(line.turns.place(dialogue.number))
+            finally:
+                line.waiting -= 1
             connection = await self._take(line, dialogue) or await self._open(send, dialogue)
             try:
                 yield connection.session
@@ -125,9 +125,6 @@ class SmtpPool:
                     line.idle.append(connection)
                 else:
                     await asyncio.shield(connection.close())
-        finally:
-            line.turns.release()
-            await _trim(line)
 
     async def _take(self, line: _Line, dialogue: Dialogue) -> _Connection | None:
         """One that was handed on and, as far as can be seen, still works."""

@@ -88,3 +88,34 @@ async def test_full_garbage_collections_are_rare_while_any_of_them_beats() -> No
     second.stop()
     second.stop()
     assert gc.get_threshold() == usual
+
+
+async def test_while_it_beats_what_is_young_is_searched_often(heartbeat: Heartbeat) -> None:
+    searched: list[int] = []
+
+    def note(phase: str, about: dict[str, int]) -> None:
+        if phase == "stop":
+            searched.append(about["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        await asyncio.sleep(8 * BEAT_S)
+    finally:
+        gc.callbacks.remove(note)
+    assert {0, 1} <= set(searched)
+
+
+async def test_who_has_switched_collection_off_keeps_it_off(heartbeat: Heartbeat) -> None:
+    searched: list[str] = []
+
+    def note(phase: str, about: dict[str, int]) -> None:
+        searched.append(phase)
+
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        await asyncio.sleep(3 * BEAT_S)
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert searched == []

@@ -10,7 +10,7 @@ from mailtrip_checks.errors import ProtocolError, Undeleted
 from mailtrip_checks.identity import HEADER, Sighting, has_expired, may_delete, sight
 from mailtrip_checks.mailbox.imap_removal import remove
 from mailtrip_checks.mailbox.waiting import UNPROVED, Arrival, Common, Deletion, Doomed, Waiter, refuse
-from mailtrip_checks.mailbox.watch import APART_A_TRIP_S, MOST_APART_TOLD_S, Mailbox
+from mailtrip_checks.mailbox.watch import APART_A_TRIP_S, MOST_APART_TOLD_S, PROMPT_S, Mailbox
 from mailtrip_checks.outcome import Bracket, Stage
 from mailtrip_checks.trips import Receive, Search
 from mailtrip_checks.wire.imap import FetchedHeader, ImapSession, Selected
@@ -45,6 +45,8 @@ class ImapMailbox(Mailbox):
         self._next_uid = _FROM_THE_FIRST
         self._known_at_s = 0.0
         self._unread_left = False
+        self._is_selected = False
+        self._examined_at_s = 0.0
         super().__init__(receive, common)
 
     @property
@@ -94,18 +96,29 @@ class ImapMailbox(Mailbox):
             self.opening = paid
         self._selected_again(await self._examine(Stages(self.clock, Leg.MAILBOX)))
 
+    async def _watch_again(self) -> None:
+        """Open the folder read-only where a deletion has selected it; not before somebody waits, or looks."""
+        if self._is_selected:
+            self._selected_again(await self.session.examine(self.receive.mailbox))
+
     def _selected_again(self, selected: Selected) -> None:
         """UIDs are good under one UIDVALIDITY (RFC 3501 §2.3.1.1); under another all must be read anew."""
         if selected.uidvalidity != self._uidvalidity:
             self._uidvalidity = selected.uidvalidity
             self._next_uid = _FROM_THE_FIRST
         self._known_at_s = 0.0
+        self._examined_at_s = self.session.exists_at_s
+        self._is_selected = False
 
     async def _look(self, *, thorough: bool) -> float:
+        await self._watch_again()
         started_at_s = self.clock.now()
         told = self.receive.push and self._told_meanwhile() and not thorough
         if not told:
+            known = self.session.exists
             await self.session.noop()
+            # Of which it had not told: who relies on it would see such a mail late.
+            self._tells_promptly &= self.session.exists <= known
         mails = await self._unread(thorough=thorough)
         ended_at_s = self.clock.now()
         find = Stage(Leg.MAILBOX, "find", started_at_s, ended_at_s - started_at_s)
@@ -115,6 +128,7 @@ class ImapMailbox(Mailbox):
             if waited and waited[0] not in found:
                 missed_at_s = waited[0].missed_at_s
                 seen_at_s = mail.told_at_s if mail.told_at_s >= missed_at_s else ended_at_s
+                self._tells_promptly |= told and self._examined_at_s < mail.told_at_s <= missed_at_s + PROMPT_S
                 found[waited[0]] = _Find(mail.uid, *waited, Bracket(missed_at_s, seen_at_s), find)
                 self.transcript.note(f"found, UID {mail.uid}:\n{mail.header.decode('utf-8', 'backslashreplace')}")
         missing = [one.uid for batch in _batches(found.values()) for one in await self._take(batch)]
@@ -162,12 +176,19 @@ class ImapMailbox(Mailbox):
 
     async def _rest(self, until_s: float = math.inf) -> None:
         until_s = min(until_s, self.clock.now() + _KEEP_ALIVE_S)
+        if self._is_selected and not self._waiters:
+            await self._pause(until_s - self.clock.now())
+        else:
+            await self._listen(until_s)
+        if self.clock.now() >= until_s:
+            await self.session.noop()
+
+    async def _listen(self, until_s: float) -> None:
+        await self._watch_again()
         push = self.receive.push
         if not push or not await self.session.idle(lambda: min(self._due_s(), until_s), self._wake):
             # Also where the server ended the IDLE by itself: to begin another at once could go on without end.
             await super()._rest(until_s)
-        if self.clock.now() >= until_s:
-            await self.session.noop()
 
     @property
     def _look_due_s(self) -> float:
@@ -182,6 +203,7 @@ class ImapMailbox(Mailbox):
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         started_at_s = self.clock.now()
+        self._is_selected = True
         selected = await self.session.select(self.receive.mailbox)
         proved = await self._prove(await self._places(doomed, selected.uidvalidity))
         for one in doomed:
@@ -190,8 +212,6 @@ class ImapMailbox(Mailbox):
         for folder in {one.receive.delete.move_to for one in proved.values()}:
             mails = {uid: one for uid, one in proved.items() if one.receive.delete.move_to == folder}
             await self._remove(mails, folder, started_at_s)
-        if not self._leaving:
-            self._selected_again(await self.session.examine(self.receive.mailbox))
 
     async def _places(self, doomed: Sequence[Doomed], uidvalidity: int | None) -> dict[int, Doomed]:
         """The UID of each in this selection; found again by the token where UIDVALIDITY has changed."""

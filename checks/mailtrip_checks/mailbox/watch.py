@@ -33,11 +33,13 @@ from mailtrip_checks.wire.transcript import Transcript
 
 GAP_GROWTH = 1.6
 PAUSE_S = 0.02  # at least, after a look
-# While trips still wait, deletions are gathered for this long: a deletion blinds the watch for a few exchanges.
-GATHER_DELETIONS_S = 0.5
+# While trips still wait, deletions are gathered, longer where more wait: one blinds the watch for a few exchanges.
+GATHER_DELETIONS_S, GATHER_A_TRIP_S, MOST_GATHERED_S = 0.5, 0.02, 2.0
 # For each trip that waits looks are so much farther apart: up to that for mails of which the server has told, whose
 # arrival is known, and up to that for asking whether there is any.
 APART_A_TRIP_S, MOST_APART_TOLD_S, MOST_APART_S = 0.004, 0.1, 0.5
+# A server that tells of a mail so soon after it was sent, or after a look that missed it, needs no dense looks.
+PROMPT_S = 0.06
 CLOSE_WITHIN_S = 10.0
 
 
@@ -63,6 +65,7 @@ class Mailbox(ABC):
         self._leaving = False
         self._gap_s = self.first_gap_s
         self._crowd = 0
+        self._tells_promptly = False
         self._looked_at_s = -math.inf
         self._look_at_s = math.inf
         self._retry_gap_s = 0.0
@@ -129,6 +132,7 @@ class Mailbox(ABC):
         """Wait here from now on; the mailbox must be open."""
         waiter = Waiter(token, receive, asyncio.get_running_loop().create_future(), self.clock.now())
         self._waiters[token] = waiter  # until its mail has come
+        self._wake.set()
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
@@ -243,7 +247,12 @@ class Mailbox(ABC):
             self._gap_s *= GAP_GROWTH
 
     def _apart_s(self, gap_s: float, interval_s: float) -> float:
-        """How far apart two looks are: the gap, or more where many trips wait, but never more than the interval."""
+        """How far apart two looks are: the gap, or more where many trips wait, but never more than the interval.
+
+        The interval, where the server has shown that it tells of mails before a look finds them.
+        """
+        if self._tells_promptly:
+            return interval_s
         return min(max(gap_s, min(self._crowd * APART_A_TRIP_S, MOST_APART_S)), interval_s)
 
     def _look_by(self, instant_s: float) -> None:
@@ -259,7 +268,10 @@ class Mailbox(ABC):
     def _deletions_due_s(self) -> float:
         if not self._doomed:
             return math.inf
-        return self._doomed[0].since_s + GATHER_DELETIONS_S if self._waiters else -math.inf
+        if not self._waiters:
+            return -math.inf
+        gather_s = min(max(GATHER_DELETIONS_S, len(self._waiters) * GATHER_A_TRIP_S), MOST_GATHERED_S)
+        return self._doomed[0].since_s + gather_s
 
     def _due_s(self) -> float:
         """The instant at which there is something to do; changes where `_wake` is set, too."""

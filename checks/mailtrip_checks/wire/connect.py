@@ -17,6 +17,7 @@ from mailtrip_checks.trips import Endpoint, Family, Security
 from mailtrip_checks.wire.happy_eyeballs import ATTEMPT_DELAY_S, Address, first_connected, interleaved
 from mailtrip_checks.wire.tls import TlsContexts, TlsNotOffered
 from mailtrip_checks.wire.transcript import Stages, Transcript
+from mailtrip_checks.wire.wake_ups import WakeUps
 
 _FAMILIES = {Family.ANY: socket.AF_UNSPEC, Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
@@ -29,6 +30,7 @@ class Network:
     masker: Masker = field(default_factory=Masker)
     contexts: TlsContexts = field(default_factory=TlsContexts)
     tokens: Tokens = field(default_factory=Tokens)
+    wake_ups: WakeUps = field(default_factory=WakeUps)
 
 
 class StarttlsRefused(TlsFailed):

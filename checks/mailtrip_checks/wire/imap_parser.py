@@ -156,8 +156,7 @@ class Parser:
     def _end_line(self, at_s: float) -> list[Response]:
         line = bytes(self._line).removesuffix(b"\r")
         self._line.clear()
-        is_data = bool(self._parts) or (line.startswith(b"* ") and not _STATUS.match(line))
-        literal = _LITERAL.search(line) if is_data else None
+        literal = _LITERAL.search(line) if line.endswith(b"}") and self._is_data(line) else None
         if literal is None:
             parts = (*self._parts, line)
             self._parts = []
@@ -172,6 +171,9 @@ class Parser:
         self._parts.append(line[: literal.start()])
         self._missing_bytes = int(digits)
         return []
+
+    def _is_data(self, line: bytes) -> bool:
+        return bool(self._parts) or (line.startswith(b"* ") and not _STATUS.match(line))
 
     def _garbled(self, reason: str, at_s: float) -> Garbled:
         self._dead = True
@@ -196,7 +198,7 @@ def _response(parts: tuple[bytes, ...], at_s: float) -> Response | None:
 def _status(status: re.Match[bytes], at_s: float) -> Status:
     tag = _text(status["tag"])
     text = _text(status["text"] or b"")
-    code = _CODE.fullmatch(text)
+    code = _CODE.fullmatch(text) if text.startswith("[") else None
     return Status(
         None if tag == "*" else tag,
         Condition(_text(status["condition"]).upper()),

@@ -83,9 +83,7 @@ class Stream(asyncio.Protocol):
         self._ring()
 
     def _ring(self) -> None:
-        self._arrived.set()
-        for listener in self._listeners:
-            listener.set()
+        self._network.wake_ups.ring(self._arrived, *self._listeners)
 
     # What clients call.
 
@@ -123,7 +121,7 @@ class Stream(asyncio.Protocol):
 
     async def arrives(self) -> None:
         """Wait until `read_nowait` has something to give."""
-        if not self._chunks and not self._ended:
+        while not self._chunks and not self._ended:
             self._arrived.clear()
             await self._arrived.wait()
 
