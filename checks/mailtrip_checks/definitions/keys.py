@@ -10,7 +10,6 @@ keys must not import annotations from `__future__`: as texts they say nothing he
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from typing import (
     Annotated,
@@ -57,11 +56,7 @@ class Wrong(NamedTuple):
     no_key_of: "type[Keys] | None" = None
 
 
-class _Bad(Enum):
-    BAD = auto()
-
-
-_BAD: Final = _Bad.BAD
+_BAD: Final = object()  # what a reader gives for a value that is wrong
 _Reader: TypeAlias = Callable[[object, Way, list[Wrong]], object]
 
 
