@@ -4,12 +4,12 @@ A class of keys is a `Keys` with annotated attributes, each `… | None = None`.
 class of keys, `tuple[…, ...]`, `dict[…, …]`, or `Annotated[type, Read(function)]` for what the function makes of the
 tree. `Annotated[…, Shape(function)]` brings a short form into the form that the annotation describes.
 
-Only keys that are there cost anything; how one is read is looked up when it first occurs.
+Only keys that are there cost anything; how one is read is looked up when it first occurs. A module that has classes of
+keys must not import annotations from `__future__`: as texts they say nothing here.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from typing import (
     Annotated,
@@ -44,29 +44,19 @@ class Shape:
     function: Callable[[object], object]
 
 
-class Fault(Enum):
-    """What can be wrong with a key."""
-
-    UNKNOWN = auto()
-    NO_MAPPING = auto()
-    NO_LIST = auto()
-    VALUE = auto()
-    NAME = auto()
-
-
 class Wrong(NamedTuple):
-    """A key that is wrong, at the end of `way`; `why` is there where a function said it."""
+    """What is wrong at the end of `way`: the value or, `at_key`, the key itself.
+
+    Of a key that there is not, `no_key_of` is the class that lacks it, and `why` is empty.
+    """
 
     way: Way
-    fault: Fault
-    why: str = ""
+    why: str
+    at_key: bool = False
+    no_key_of: "type[Keys] | None" = None
 
 
-class _Bad(Enum):
-    BAD = auto()
-
-
-_BAD: Final = _Bad.BAD
+_BAD: Final = object()  # what a reader gives for a value that is wrong
 _Reader: TypeAlias = Callable[[object, Way, list[Wrong]], object]
 
 
@@ -105,7 +95,7 @@ class Keys:
         for key, value in tree.items():
             known = cls._readers.get(key) or cls._known(key)
             if known is None:
-                wrong.append(Wrong((*way, key), Fault.UNKNOWN))
+                wrong.append(Wrong((*way, key), "", at_key=True, no_key_of=cls))
             elif value is not None:
                 name, reader = known
                 if (found := reader(value, (*way, key), wrong)) is not _BAD:
@@ -120,13 +110,6 @@ class Keys:
             return None
         cls._readers[key] = known = cls.written_as.get(key, key), _reader(annotation)
         return known
-
-
-def model_in(annotation: object) -> type[Keys] | None:
-    """The class of keys that an annotation speaks of."""
-    if isinstance(annotation, type) and issubclass(annotation, Keys):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := model_in(inner))), None)
 
 
 def _reader(annotation: object) -> _Reader:
@@ -155,17 +138,14 @@ def _value(function: Callable[[object], object], value: object, way: Way, wrong:
     try:
         return function(value)
     except ValueError as error:
-        wrong.append(Wrong(way, Fault.VALUE, str(error)))
+        wrong.append(Wrong(way, str(error)))
         return _BAD
 
 
 def _shaped(function: Callable[[object], object], read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
     known = len(wrong)
-    try:
-        found = read(function(value), way, wrong)
-    except ValueError as error:
-        wrong.append(Wrong(way, Fault.VALUE, str(error)))
-        return _BAD
+    shaped = _value(function, value, way, wrong)
+    found = _BAD if shaped is _BAD else read(shaped, way, wrong)
     # Of a short form there are no parts that could be left out.
     return found if isinstance(value, Map) or len(wrong) == known else _BAD
 
@@ -176,7 +156,7 @@ def _if_any(read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> objec
 
 def _each(read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
     if not isinstance(value, Items):
-        wrong.append(Wrong(way, Fault.NO_LIST))
+        wrong.append(Wrong(way, f"is {_form(value)}; write a list, as in `[a, b]`"))
         return _BAD
     known = len(wrong)
     found = tuple(read(item, (*way, index), wrong) for index, item in enumerate(value))
@@ -185,13 +165,12 @@ def _each(read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
 
 def _entries(read_name: _Reader, read: _Reader, value: object, way: Way, wrong: list[Wrong]) -> object:
     if not isinstance(value, Map):
-        wrong.append(Wrong(way, Fault.NO_MAPPING))
-        return _BAD
+        return _no_mapping(value, way, wrong)
     found: dict[object, object] = {}
     for key, inner in value.items():
         names: list[Wrong] = []
         name = read_name(key, (*way, key), names)
-        wrong += (Wrong(bad.way, Fault.NAME, bad.why) for bad in names)
+        wrong += (bad._replace(at_key=True) for bad in names)
         entry = read(inner, (*way, key), wrong)
         if name is not _BAD and entry is not _BAD:
             found[name] = entry
@@ -199,7 +178,15 @@ def _entries(read_name: _Reader, read: _Reader, value: object, way: Way, wrong: 
 
 
 def _nested(model: type[Keys], value: object, way: Way, wrong: list[Wrong]) -> object:
-    if isinstance(value, Map):
-        return model.read(value, way, wrong)
-    wrong.append(Wrong(way, Fault.NO_MAPPING))
+    return model.read(value, way, wrong) if isinstance(value, Map) else _no_mapping(value, way, wrong)
+
+
+def _no_mapping(value: object, way: Way, wrong: list[Wrong]) -> object:
+    wrong.append(Wrong(way, f"is {_form(value)}; write a mapping, as in `{{key: value}}`"))
     return _BAD
+
+
+def _form(value: object) -> str:
+    if value is None:
+        return "null"
+    return "a list" if isinstance(value, Items) else "a mapping" if isinstance(value, Map) else "one value"

@@ -81,7 +81,7 @@ def _edges(
             try:
                 found = list(_meant(need, trip, outline_of))
             except ValueError as error:
-                mistakes.add(need.at, "needs", f"{error}{'' if need.literal else trip.row.hint}")
+                mistakes.add(need.at, "needs", f"{error}{'' if need.literal else trip.row.hint(need.written)}")
             else:
                 needs |= dict.fromkeys((key for key in found if key not in needs), need)
         yield trip.key, needs

@@ -51,10 +51,10 @@ class Row:
     id: str = ""
     cells: Mapping[str, str] | None = None
 
-    @property
-    def hint(self) -> str:
-        """For the end of a mistake that hangs on the row."""
-        return f" (in row `{self.id}`)" if self.id else ""
+    def hint(self, written: str) -> str:
+        """For the end of a mistake in a text that was written so; nothing where that is the same in every row."""
+        is_of_row = not written or _OF_A_ROW in written  # of a part of a URL, nothing is known
+        return f" (in row `{self.id}`)" if self.id and is_of_row else ""
 
 
 NO_ROW: Final = Row()
@@ -100,7 +100,7 @@ class References:
         except UnicodeEncodeError:
             mistakes.add(text.at, key, "is not UTF-8 where it comes from; set it as UTF-8 text")
         except ValueError as error:
-            mistakes.add(text.at, key, f"{error}{row.hint}")
+            mistakes.add(text.at, key, f"{error}{row.hint(text)}")
         else:
             return Text(filled, text.at, text.written)
         return Text(str(text), text.at)

@@ -113,6 +113,12 @@ def _repeat(value: object) -> object:
     raise ValueError("is a list; write a number, as in `repeat: 3`, or {times: 3, every: 5m}")
 
 
+def _mailbox(value: object) -> object:
+    if not isinstance(value, Items):
+        return value
+    raise ValueError("a list of mailboxes is not supported yet; write one mapping")
+
+
 def _delete(value: object) -> trips.Delete:
     if isinstance(value, Map):
         if list(value) != ["move_to"]:
@@ -347,7 +353,7 @@ class TripKeys(Keys):
     repeat: Annotated[RepeatKeys, Shape(_repeat)] | None = None
     matrix: RawMap | None = None
     send: SendKeys | None = None
-    receive: ReceiveKeys | None = None
+    receive: Annotated[ReceiveKeys, Shape(_mailbox)] | None = None
     expect: ExpectKeys | None = None
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from mailtrip_checks.definitions.keys import Fault, Keys, Model, Way, Wrong, model_in
+from mailtrip_checks.definitions.keys import Keys, Model, Way, Wrong
 from mailtrip_checks.definitions.mistakes import Mark, Mistakes, did_you_mean
 from mailtrip_checks.definitions.references import NO_ROW, Row
 from mailtrip_checks.definitions.schema import ExpectKeys, FileKeys, LimitKeys, ReceiveKeys, SendKeys, TripKeys
@@ -24,10 +24,10 @@ class Subject:
     def add(self, way: Way, what: str, *, at_key: bool = False) -> None:
         """A mistake at the end of the way, or as near to it as the tree goes."""
         node, mark = self.find(way, at_key=at_key)
-        filled = isinstance(node, Text) and not node.literal
+        hint = self.row.hint(node.written) if isinstance(node, Text) and not node.literal and not at_key else ""
         parts = [part + 1 if isinstance(part, int) else part for part in way]
         key = ".".join(map(str, [self.prefix, *parts] if self.prefix else parts))
-        self.mistakes.add(mark, key, what + (self.row.hint if filled else ""))
+        self.mistakes.add(mark, key, what + hint)
 
     def has(self, *way: str | int) -> bool:
         """Whether something stands there, right or wrong; null is nothing."""
@@ -60,50 +60,24 @@ def _inner(node: Tree, part: str | int) -> Tree:
 def validated(model: type[Model], subject: Subject) -> Model:
     """The tree's keys; each that is wrong is a mistake, and missing in what is returned.
 
-    A reference that is not filled in is not judged: it is a draft, or what it lacks has been told.
+    A reference that is not filled in is not judged: it is a draft, or what it lacks has been told. Its key is.
     """
     wrong: list[Wrong] = []
     keys = model.read(subject.tree, (), wrong)
     for one in wrong:
-        _tell(model, subject, one)
+        _tell(subject, one)
     return keys
 
 
-def _tell(model: type[Keys], subject: Subject, wrong: Wrong) -> None:
-    way = wrong.way
-    node, _ = subject.find(way)
-    if isinstance(node, Text) and node.literal and REFERENCE in node:
-        return
-    match wrong.fault:
-        case Fault.UNKNOWN:
-            subject.add(way, _unknown(model, way, node), at_key=True)
-        case Fault.VALUE:
-            subject.add(way, wrong.why)
-        case Fault.NAME:
-            subject.add(way, wrong.why, at_key=True)
-        case Fault.NO_MAPPING if isinstance(node, Items) and way[-1] == "receive":
-            subject.add(way, "a list of mailboxes is not supported yet; write one mapping")
-        case Fault.NO_MAPPING:
-            subject.add(way, f"is {_shape(node)}; write a mapping, as in `{{key: value}}`")
-        case Fault.NO_LIST:
-            subject.add(way, f"is {_shape(node)}; write a list, as in `[a, b]`")
+def _tell(subject: Subject, wrong: Wrong) -> None:
+    node, _ = subject.find(wrong.way)
+    if wrong.no_key_of:
+        subject.add(wrong.way, _unknown(wrong.no_key_of, str(wrong.way[-1]), node), at_key=True)
+    elif wrong.at_key or not (isinstance(node, Text) and node.literal and REFERENCE in node):
+        subject.add(wrong.way, wrong.why, at_key=wrong.at_key)
 
 
-def _shape(node: Tree) -> str:
-    return (
-        "null"
-        if node is None
-        else "a list"
-        if isinstance(node, Items)
-        else "a mapping"
-        if isinstance(node, Map)
-        else "one value"
-    )
-
-
-def _unknown(model: type[Keys], way: Way, value: Tree) -> str:
-    key = str(way[-1])
-    holder = _model_at(model, way[:-1])
+def _unknown(holder: type[Keys], key: str, value: Tree) -> str:
     if key in holder.not_yet:
         return "is not supported yet; leave it out"
     known = known_keys(holder)
@@ -123,10 +97,3 @@ def _unknown(model: type[Keys], way: Way, value: Tree) -> str:
 def known_keys(model: type[Keys]) -> frozenset[str]:
     """The keys as definitions write them."""
     return frozenset(model.annotations())
-
-
-def _model_at(model: type[Keys], way: Way) -> type[Keys]:
-    for part in way:
-        # A name or an index inside a mapping of models or a list of them is no field: the model stays.
-        model = model_in(model.annotations().get(str(part))) or model
-    return model

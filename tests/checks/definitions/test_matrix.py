@@ -186,3 +186,23 @@ def test_too_many_combinations_are_refused(folder: Folder) -> None:
 def test_with_a_broken_matrix_the_keys_of_its_trip_are_told_all_the_same(folder: Folder) -> None:
     mistakes = folder.mistakes(trip("{a: []}", to="nobody"))
     assert [mistake.key for mistake in mistakes] == ["matrix.a", "send.to.1"]
+
+
+@pytest.mark.parametrize(
+    "server", ["{host: h, password: '${env:NO}'}", "{protocol: imap, host: h, password: '${env:NO}'}"]
+)
+def test_what_is_wrong_in_every_row_is_told_once_and_without_a_row(folder: Folder, server: str) -> None:
+    text = f"servers: {{s: {server}}}\n" + trip("{n: [a, b]}", to="'${matrix.n}@x'").replace("at: embedded", "at: s")
+    (told,) = (found for found in folder.mistakes(text) if found.key == "servers.s.password")
+    assert (
+        told.what == "the environment variable `NO` is not set; set it with `export NO=…`, or write ${env:NO:-default}"
+    )
+
+
+def test_a_wrong_value_is_told_for_each_row_that_gives_it_and_a_wrong_key_once(folder: Folder) -> None:
+    text = trip("{n: [a, b]}").replace("to: b@x", "to: b@x, timeout: '${matrix.n}', tmeout: '${matrix.n}'")
+    assert [(found.key, found.what.partition("; ")[2]) for found in folder.mistakes(text)] == [
+        ("send.timeout", "write it as 250ms, 30s, 2m30s or 1h (in row `a`)"),
+        ("send.timeout", "write it as 250ms, 30s, 2m30s or 1h (in row `b`)"),
+        ("send.tmeout", "did you mean `timeout`?"),
+    ]

@@ -612,3 +612,18 @@ def test_without_libyaml_a_broken_file_is_told_too(
 ) -> None:
     monkeypatch.setattr(yaml_file, "_LOADER", yaml.BaseLoader)
     assert folder.mistakes(text)
+
+
+def test_a_key_that_there_is_not_is_told_though_its_value_is_not_filled_in(folder: Folder) -> None:
+    told = folder.complaint(f"servers: {{unused: {{protocol: imap, hots: '${{env:NO}}'}}}}\n{OK}")
+    assert told == "a.trip.yaml:1:36: servers.unused.hots: is no key that there is; did you mean `host`?"
+
+
+def test_a_server_may_be_named_as_a_key_and_its_mistakes_are_those_of_a_server(folder: Folder) -> None:
+    told = folder.complaint(f"servers: {{connections: {{protocol: imap, hots: h}}}}\n{OK}")
+    assert told == "a.trip.yaml:1:41: servers.connections.hots: is no key that there is; did you mean `host`?"
+
+
+def test_all_mistakes_of_a_list_leave_the_keys_beside_it_as_they_are(folder: Folder) -> None:
+    found = folder.mistakes("trips: {one: {send: {via: embedded, to: [a, b]}}}")
+    assert [one.key for one in found] == ["send.from", "send.to.1", "send.to.2"]
