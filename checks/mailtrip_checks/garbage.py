@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-TIMES_RARER = 100
+TIMES_RARER = 1000
 
 _lock = threading.Lock()
 _usual: list[tuple[int, int, int]] = []  # one for each who is inside; the first is what was set before
@@ -13,7 +13,7 @@ _usual: list[tuple[int, int, int]] = []  # one for each who is inside; the first
 
 @contextmanager
 def rare_full_collections() -> Generator[None]:
-    """Search the oldest generation a hundred times less often, as long as anybody is inside.
+    """Search the oldest generation a thousand times less often, as long as anybody is inside.
 
     All threads stand still meanwhile, half a second where 10,000 trips are in flight. The young generations, where
     garbage is found soon, are searched as ever.

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-SWITCH_S = 0.0002
+SWITCH_S = 0.0005
 
 _lock = threading.Lock()
 _usual: list[float] = []  # one for each who is inside; the first is what was set before

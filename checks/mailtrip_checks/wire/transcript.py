@@ -14,7 +14,7 @@ from mailtrip_checks.outcome import Direction, Line, Stage
 from mailtrip_checks.secrets import Masker
 
 LONGEST_LINE = 2_000  # characters of one line that are kept
-MOST_LINES = 1_000  # of one connection, or what was said at once as one; the oldest go first
+MOST_LINES = 500  # of one connection, or what was said at once as one; the oldest go first
 MOST_SHOWN = 120  # of one connection to one trip
 
 
