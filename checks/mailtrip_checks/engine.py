@@ -33,6 +33,7 @@ GIVEN_UP_WITHIN_S = 0.1
 RATE_OVER_S = 5.0
 # The first steps of thousands of trips in one turn of the loop would stall those that already fly.
 LAUNCHED_AT_ONCE = 50
+MANY = 1000  # trips, whose ends free and make so many objects that searches for garbage grow long
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class Engine:
                 self._world = World(self.clock, self._key, self.masker, self._embedded, tells_passed=self._tells_passed)
             world = self._world
             if runs:
-                world.heartbeat.start()
+                world.heartbeat.start(many=len(self._runs) > MANY)
             # In a thread: the embedded servers may have to start.
             placed, order = await asyncio.to_thread(_placed, world, [run.trip for run in runs])
             for run, trip in zip(runs, placed, strict=True):

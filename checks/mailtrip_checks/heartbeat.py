@@ -30,10 +30,12 @@ class Heartbeat:
         self._due_at_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._beats = 0
+        self._many = False
         self._rare_collections = ExitStack()
 
-    def start(self) -> None:
-        """Beat; nothing where it beats already."""
+    def start(self, *, many: bool = False) -> None:
+        """Beat; nothing where it beats already. Where `many` trips fly, each beat searches young garbage, too."""
+        self._many |= many
         if self._timer is None:
             self._rare_collections.enter_context(rare_full_collections())
             self._next(asyncio.get_running_loop())
@@ -42,7 +44,7 @@ class Heartbeat:
         """Beat no more."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer, self._due_at_s = None, math.inf
+            self._timer, self._due_at_s, self._many = None, math.inf, False
             self._rare_collections.close()
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -54,7 +56,8 @@ class Heartbeat:
         if now_s - self._due_at_s > NOTED_S:
             self._note(self._due_at_s, now_s)
         self._beats += 1
-        collect_young(self._beats)
+        if self._many:
+            collect_young(self._beats)
         self._next(loop)
 
     def _note(self, began_at_s: float, ended_at_s: float) -> None:

@@ -89,10 +89,12 @@ class World:
         return placed
 
     def _locate(self, trip: Trip) -> Trip:
+        if self._embedded is None:
+            return trip
         send, receive = trip.send, trip.receive
-        if self._embedded and receive and receive.at.embedded:
+        if receive and receive.at.embedded:
             receive = replace(receive, at=self._embedded.locate(receive.at, receive.at.user, trip.hosts))
-        if self._embedded and send and send.via.embedded:
+        if send and send.via.embedded:
             send = replace(send, via=self._embedded.locate(send.via, send.via.user, trip.hosts))
         return replace(trip, send=send, receive=receive)
 

@@ -90,7 +90,8 @@ async def test_full_garbage_collections_are_rare_while_any_of_them_beats() -> No
     assert gc.get_threshold() == usual
 
 
-async def test_while_it_beats_what_is_young_is_searched_often(heartbeat: Heartbeat) -> None:
+async def test_where_many_trips_fly_what_is_young_is_searched_with_each_beat(heartbeat: Heartbeat) -> None:
+    heartbeat.start(many=True)
     searched: list[int] = []
 
     def note(phase: str, about: dict[str, int]) -> None:
@@ -106,6 +107,7 @@ async def test_while_it_beats_what_is_young_is_searched_often(heartbeat: Heartbe
 
 
 async def test_who_has_switched_collection_off_keeps_it_off(heartbeat: Heartbeat) -> None:
+    heartbeat.start(many=True)
     searched: list[str] = []
 
     def note(phase: str, about: dict[str, int]) -> None:

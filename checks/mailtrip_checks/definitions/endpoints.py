@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mailtrip_checks.definitions.context import Context
@@ -61,6 +61,7 @@ class Endpoints:
         self._hosts = Hosts(servers, references, context)
         self._known: dict[tuple[tuple[str, str], str], _Server] = {}
         self._made: dict[Endpoint, Endpoint] = {}
+        self._bases: dict[tuple[tuple[str, str], str], Endpoint] = {}
 
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:
         """The leg's endpoint, its user `recipient` where none is given; None, and a mistake, where it cannot be."""
@@ -71,7 +72,21 @@ class Endpoints:
             return None
         if server.subject.has("embedded") and not server.name:
             trip.add(way, "is an in-process host of its own; describe it under `servers`, and write its name here")
-        endpoint = _endpoint(server, leg, recipient, trip)
+        if isinstance(leg, SendKeys) and server.protocol is not Protocol.LISTEN:
+            check_leg(trip, leg, server.protocol, through_mx=server.keys.host == MX)
+        if leg.auth or leg.password is not None or leg.oauth2 or self._known.get((way, server.name)) is not server:
+            return self._interned(_endpoint(server, leg, recipient, trip))
+        base = self._bases.get((way, server.name))
+        if base is None:
+            told = len(trip.mistakes)
+            endpoint = self._interned(_endpoint(server, leg, recipient, trip))
+            if len(trip.mistakes) == told and _differs_in_user(endpoint):
+                self._bases[way, server.name] = endpoint
+            return endpoint
+        user = _user(server, leg, base.auth, recipient, trip)
+        return base if user == base.user else self._interned(replace(base, user=user))
+
+    def _interned(self, endpoint: Endpoint) -> Endpoint:
         return self._made.setdefault(endpoint, endpoint)
 
     def hosts(self, legs: Iterable[Endpoint], mistakes: Mistakes) -> tuple[Host, ...]:
@@ -168,8 +183,6 @@ def _endpoint(server: _Server, leg: SendKeys | ReceiveKeys, recipient: str, trip
     if protocol is Protocol.LISTEN:
         return listener(server.name, keys, server.subject)
     through_mx = keys.host == MX
-    if isinstance(leg, SendKeys):
-        check_leg(trip, leg, protocol, through_mx=through_mx)
     if protocol is Protocol.SENDMAIL:
         return _program(server)
     embedded = server.in_process
@@ -207,6 +220,11 @@ def _endpoint(server: _Server, leg: SendKeys | ReceiveKeys, recipient: str, trip
         dns=keys.dns,
         provider=keys.provider,
     )
+
+
+def _differs_in_user(endpoint: Endpoint) -> bool:
+    """Whether another leg that brings no login of its own has the same endpoint at this server, but for the user."""
+    return endpoint.protocol in _PORTS and not endpoint.mx and endpoint.oauth2 is None
 
 
 def _program(server: _Server) -> Endpoint:

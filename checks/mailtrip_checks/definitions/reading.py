@@ -20,7 +20,7 @@ from mailtrip_checks.definitions.validation import Subject, validated
 from mailtrip_checks.trips import Trip, TripKey
 
 _PLACES: Final = (("send", "via"), ("receive", "at"))
-_BAD_IN_NAMES: Final = re.compile(r"::|[\[\]\\/]|[^ -~\x80-\U0010ffff]|^\s|\s$")
+_BAD_IN_NAMES: Final = re.compile(r"::|[\[\]\\/]|[\x00-\x1f\x7f]|^\s|\s$")
 
 
 def read_trips(

@@ -19,7 +19,7 @@ _DEEPEST: Final = 20
 _MOST_VALUES: Final = 2_000_000
 # The base loader resolves no scalar and constructs nothing.
 _LOADER: Final = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
-_UNPRINTABLE: Final = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _QUOTE_REFERENCE: Final = 'put quotes around it: "${…}"; a bare `{` or `}` ends a value inside braces and brackets'
 # What libyaml says, and what to do about it. Its own words can hold a value, so they are never passed on unknown.
 _PROBLEMS: Final = (

@@ -38,8 +38,8 @@ GATHER_DELETIONS_S, GATHER_A_TRIP_S, MOST_GATHERED_S = 0.5, 0.02, 2.0
 # For each trip that waits looks are so much farther apart: up to that for mails of which the server has told, whose
 # arrival is known, and up to that for asking whether there is any.
 APART_A_TRIP_S, MOST_APART_TOLD_S, MOST_APART_S = 0.004, 0.1, 0.5
-# A server that tells of a mail so soon after it was sent, or after a look that missed it, needs no dense looks.
-PROMPT_S = 0.06
+# The same where a server has told of a mail so soon after it was sent, or after a look that missed it.
+PROMPT_S, PROMPT_APART_A_TRIP_S = 0.06, 0.02
 CLOSE_WITHIN_S = 10.0
 
 
@@ -249,11 +249,13 @@ class Mailbox(ABC):
     def _apart_s(self, gap_s: float, interval_s: float) -> float:
         """How far apart two looks are: the gap, or more where many trips wait, but never more than the interval.
 
-        The interval, where the server has shown that it tells of mails before a look finds them.
+        Much more where the server has shown that it tells of mails before a look finds them.
         """
         if self._tells_promptly:
-            return interval_s
-        return min(max(gap_s, min(self._crowd * APART_A_TRIP_S, MOST_APART_S)), interval_s)
+            crowd_s = self._crowd * PROMPT_APART_A_TRIP_S
+        else:
+            crowd_s = min(self._crowd * APART_A_TRIP_S, MOST_APART_S)
+        return min(max(gap_s, crowd_s), interval_s)
 
     def _look_by(self, instant_s: float) -> None:
         """Look then, if not sooner."""
