@@ -27,6 +27,10 @@ class _Player:
         self.wrong: list[str] = []
         self.connections: list[asyncio.Task[None]] = []
 
+    @property
+    def playing(self) -> bool:
+        return not all(task.done() for task in self.connections)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -92,9 +96,13 @@ def play(authority: tuple[Path, ssl.SSLContext]) -> Play:
         try:
             port: int = server.sockets[0].getsockname()[1]
             yield port
-            async with asyncio.timeout(5):
-                while not all(task.done() for task in player.connections):
-                    await asyncio.wait(player.connections)
+            # A client that soon gives up is gone before its connection is accepted here.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    while player.waiting or player.playing:
+                        await asyncio.sleep(0.001)
+            if player.playing:
+                player.wrong.append("after 5 s the client still has a connection open")
         finally:
             server.close()
             for task in player.connections:
