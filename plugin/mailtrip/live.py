@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,27 @@ class LiveLine:
         room = self._writer.fullwidth - self._writer.width_of_current_line - 1
         # The status of thousands of trips takes the interpreter from them: only where somebody sees it.
         if self._engine is not None and self._terminal is not None and room >= _NARROWEST:
-            self._write(status_text(self._engine.status())[:room])
+            self._write(fitting(status_text(self._engine.status()), room))
 
     def _write(self, text: str) -> None:
         if self._terminal is None or not (text or self._shown):
             return
         with suppress(OSError):
             os.write(self._terminal, ("\b" * self._shown + _ERASE_TO_END + text).encode())
-        self._shown = len(text)
+        self._shown = columns(text)
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal takes for it: two for a wide character, none for a mark on the one before it."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+
+
+def fitting(text: str, room: int) -> str:
+    """As much of the start of the text as fits into so many columns."""
+    while columns(text) > room:
+        text = text[:-1]
+    return text
 
 
 def status_text(status: Status) -> str:

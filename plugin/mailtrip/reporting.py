@@ -10,7 +10,7 @@ import pytest
 
 from mailtrip import results
 from mailtrip.locations import location_of
-from mailtrip.stash import LEFT_BEHIND, SENT_TWICE, SUFFIXES
+from mailtrip.stash import LEFT_BEHIND, MAILS_THAT_STAY, SENT_TWICE, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -133,7 +133,7 @@ class Reporting:
         if self._is_worker:
             return
         writer = config.get_terminal_writer()
-        for title, key in (("mails that stay", LEFT_BEHIND), ("trips that may have been sent twice", SENT_TWICE)):
+        for title, key in ((MAILS_THAT_STAY, LEFT_BEHIND), ("trips that may have been sent twice", SENT_TWICE)):
             if told := config.stash.get(key, None):
                 if writer.width_of_current_line:
                     writer.line()
@@ -163,9 +163,14 @@ def _json_lines(config: pytest.Config) -> JsonLines | None:
     path: str | None = config.option.mailtrip_jsonl
     if path is None:
         return None
-    from mailtrip_reports.jsonl import JsonLines
+    from mailtrip_reports.jsonl import JsonLines, UnwritableReport
 
-    return JsonLines(config.invocation_params.dir / path)
+    lines = JsonLines(config.invocation_params.dir / path)
+    try:
+        lines.check()
+    except UnwritableReport as error:
+        raise pytest.UsageError(str(error)) from error
+    return lines
 
 
 def names_trips(config: pytest.Config) -> bool:

@@ -18,7 +18,7 @@ from mailtrip.live import LiveLine
 from mailtrip.locations import location_of
 from mailtrip.needs import needs_of
 from mailtrip.reporting import Reporting, tells_passed
-from mailtrip.stash import LEFT_BEHIND, WORKER_KEY, WORKER_LEFT_BEHIND
+from mailtrip.stash import LEFT_BEHIND, MAILS_THAT_STAY, WORKER_KEY, WORKER_LEFT_BEHIND
 from mailtrip.trip_file import TripItem
 from mailtrip_checks.ends import End
 from mailtrip_checks.engine import Engine
@@ -186,7 +186,7 @@ class Runner:
             output[WORKER_LEFT_BEHIND] = told
             if told and self._session.exitstatus == pytest.ExitCode.INTERRUPTED:
                 # The controller that interrupted us listens no more, but standard error is still the user's.
-                sys.__stderr__.write("\n".join(["mails that stay", *told, ""]))  # type: ignore[union-attr]
+                sys.__stderr__.write("\n".join([MAILS_THAT_STAY, *told, ""]))  # type: ignore[union-attr]
 
     def _say_what_is_cleaned_up(self, mails: int) -> None:
         reporter: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")

@@ -22,6 +22,8 @@ RUNNER: pytest.StashKey[Runner] = pytest.StashKey()
 """What runs the trips of this session; there while its fixture is set up."""
 BROKEN_FILES = pytest.StashKey[int]()
 """How many trip files could not be read."""
+MAILS_THAT_STAY = "mails that stay, or may still come"
+"""Above what LEFT_BEHIND holds."""
 LEFT_BEHIND = pytest.StashKey[list[str]]()
 """The mails that a stopped run could not delete, for the end of the report."""
 SENT_TWICE = pytest.StashKey[list[str]]()

@@ -1,5 +1,7 @@
 """JSON lines: one record a line, as `--mailtrip-jsonl=FILE` writes them (docs/records.md)."""
 
+import errno
+import os
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,16 @@ class JsonLines:
         self.path = path
         self._file: FileIO | None = None
 
+    def check(self) -> None:
+        """Raise UnwritableReport where it is plain that nothing can be written; makes neither file nor folder."""
+        place = self.path
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if place.is_dir() == (place == self.path):
+            raise self._unwritable(os.strerror(errno.EISDIR if place == self.path else errno.ENOTDIR))
+        if not os.access(place, os.W_OK):
+            raise self._unwritable(os.strerror(errno.EACCES))
+
     def write(self, record: Record) -> None:
         """Append one line; when this returns, the operating system has it."""
         line = record.to_json().encode("ascii") + b"\n"
@@ -33,10 +45,11 @@ class JsonLines:
             while line:
                 line = line[self._file.write(line) :]
         except OSError as error:
-            raise UnwritableReport(
-                f"{self.path}: the records cannot be written: {error.strerror or error}; "
-                "name a file that you may write with --mailtrip-jsonl"
-            ) from error
+            raise self._unwritable(error.strerror or str(error)) from error
+
+    def _unwritable(self, why: str) -> UnwritableReport:
+        advice = "name a file that you may write with --mailtrip-jsonl"
+        return UnwritableReport(f"{self.path}: the records cannot be written: {why}; {advice}")
 
     def close(self) -> None:
         """Nothing is lost without it; it gives the file back."""

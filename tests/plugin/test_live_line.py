@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mailtrip.live import status_text
+from mailtrip.live import columns, fitting, status_text
 from mailtrip_checks.engine import Status
 from tests.plugin.conftest import ALONE, Project
 
@@ -58,3 +58,18 @@ def test_the_line_says_what_is_known() -> None:
     assert status_text(Status(5, 0, 0, 0.0, "", 0.0)) == " 0 in flight, 0 arrived, 5 queued"
     assert status_text(Status(0, 7, 900, 45.4, "", 0.0)) == " 7 in flight, 900 arrived, 45/s"
     assert status_text(Status(0, 0, 4, 0.0, "", 0.0, 2)) == " 0 in flight, 4 arrived, 2 between runs"
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown", "wide"),
+    [
+        ("inbox", 9, "inbox", 5),
+        ("inbox", 3, "inb", 3),
+        ("受信箱", 5, "受信", 4),
+        ("re\u0301e", 3, "re\u0301e", 3),
+        ("", 0, "", 0),
+    ],
+)
+def test_the_line_is_cut_by_the_columns_that_it_takes(text: str, room: int, shown: str, wide: int) -> None:
+    assert fitting(text, room) == shown
+    assert columns(shown) == wide

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from mailtrip.stash import MAILS_THAT_STAY
 from tests.plugin.conftest import Project
 
 pytest.importorskip("xdist")
@@ -62,7 +63,7 @@ def test_what_a_killed_worker_had_ended_is_sent_once_and_what_it_had_in_flight_i
     slow = {f"slow{n}" for n in range(SLOW)}
     assert sent(killed) == {f"quick{n}": 1 for n in range(QUICK)} | dict.fromkeys(slow, 2)
     text = result.stdout.str()
-    stay = text.partition("= mails that stay =")[2].partition("= trips that may")[0]
+    stay = text.partition(f"= {MAILS_THAT_STAY} =")[2].partition("= trips that may")[0]
     assert {line.partition("::")[2].partition(",")[0] for line in stay.splitlines() if "::" in line} == slow
     twice = text.partition("= trips that may have been sent twice =")[2]
     assert {line.partition("::")[2].partition(",")[0] for line in twice.splitlines() if "::" in line} == slow
@@ -76,5 +77,7 @@ def test_what_a_killed_worker_had_ended_is_sent_once_and_what_it_had_in_flight_i
 
 def test_a_worker_that_nobody_replaces_names_what_it_had_in_flight(killed: Project) -> None:
     result = killed.run("-n2", "--max-worker-restart=0")
-    result.stdout.fnmatch_lines(["*= mails that stay =*", "many.trip.yaml::slow0, lost with worker gw*: the mail {*}*"])
+    result.stdout.fnmatch_lines(
+        [f"*= {MAILS_THAT_STAY} =*", "many.trip.yaml::slow0, lost with worker gw*: the mail {*}*"]
+    )
     assert max(sent(killed).values()) == 1

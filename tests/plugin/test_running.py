@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -340,12 +341,21 @@ def test_the_smallest_example_of_the_readme_needs_no_server(pytester: pytest.Pyt
     pytester.runpytest_inprocess(*ALONE).assert_outcomes(passed=1)
 
 
-def test_a_json_lines_file_that_cannot_be_written_ends_the_run_and_says_so(project: Project) -> None:
+def test_a_json_lines_file_that_cannot_be_written_is_told_before_anything_is_sent(project: Project) -> None:
     project.trips(2)
     project.write("taken", "a file where a folder should be")
     result = project.here("--mailtrip-jsonl=taken/out.jsonl")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stdout.fnmatch_lines(["*taken/out.jsonl: the records cannot be written*--mailtrip-jsonl*"])
+    result.stderr.fnmatch_lines(["*taken/out.jsonl: the records cannot be written: Not a directory*--mailtrip-jsonl*"])
+    assert project.mails() == (0, 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here, which takes nothing")
+def test_a_disk_that_is_full_ends_the_run_and_says_so(project: Project) -> None:
+    project.trips(2)
+    result = project.here("--mailtrip-jsonl=/dev/full")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*/dev/full: the records cannot be written: No space left*--mailtrip-jsonl*"])
     accepted, deleted = project.mails()
     assert accepted == deleted
 
