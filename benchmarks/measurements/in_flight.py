@@ -1,6 +1,8 @@
 """Ten thousand trips that all wait at the same time."""
 
+from collections.abc import Callable
 from functools import partial
+from statistics import median
 
 from benchmarks.candidates.probe import PROBE
 from benchmarks.ground import Flown, Ground, ground
@@ -19,28 +21,22 @@ def measure(size: Size) -> Measured:
         # Equally long, so that as many looks are taken.
         delays_s = {1: 0.5, few: size.of(60, 1), many: size.of(60, 1)}
         fly = {f"{trips} in flight": partial(_fly, here, trips, delay_s) for trips, delay_s in delays_s.items()}
-        flights = interleaved(1, fly)
-    one, less, more = (flown for (flown,) in flights.values())
-    at_once = _at_once(more)
+        flights = interleaved(size.rounds, fly)
+    ones, fews, manys = flights.values()
+
+    def growth(of: Callable[[Flown], float]) -> list[float]:
+        rounds = zip(map(of, ones), map(of, fews), map(of, manys), strict=True)
+        return [(more - one) / many / ((less - one) / few) for one, less, more in rounds]
+
     return Measured(
         [
-            Figure("trips in flight at once", "", [float(at_once)], at_least(many)),
-            Figure(f"{many} in flight: peak of memory", "MB", [_peak_mb(more)], at_most(250)),
-            Figure(f"{many} in flight: longest stall of the loop", "ms", [_stall_ms(more)], at_most(50)),
-            Figure(
-                f"memory a trip among {many} / among {few}",
-                "×",
-                [(_peak_mb(more) - _peak_mb(one)) / many / ((_peak_mb(less) - _peak_mb(one)) / few)],
-                at_most(1.1),
-            ),
-            Figure(
-                f"CPU a trip among {many} / among {few}",
-                "×",
-                [(more.ran.cpu_s - one.ran.cpu_s) / many / ((less.ran.cpu_s - one.ran.cpu_s) / few)],
-                at_most(1.1),
-            ),
+            Figure("trips in flight at once", "", [float(_at_once(flown)) for flown in manys], at_least(many)),
+            Figure(f"{many} in flight: peak of memory", "MB", list(map(_peak_mb, manys)), at_most(250)),
+            Figure(f"{many} in flight: longest stall of the loop", "ms", list(map(_stall_ms, manys)), at_most(50)),
+            Figure(f"memory a trip among {many} / among {few}", "×", growth(_peak_mb), at_most(1.1)),
+            Figure(f"CPU a trip among {many} / among {few}", "×", growth(_cpu_s), at_most(1.1)),
         ],
-        [Chart("in-flight", "peak of memory", "MB", {name: _peak_mb(flown) for name, (flown,) in flights.items()})],
+        [Chart("in-flight", "peak of memory", "MB", {k: median(map(_peak_mb, v)) for k, v in flights.items()})],
     )
 
 
@@ -64,6 +60,10 @@ def _peak_mb(flown: Flown) -> float:
     if flown.probed is None:
         raise Wrong("the probe was not loaded")
     return flown.probed.peak_mb
+
+
+def _cpu_s(flown: Flown) -> float:
+    return flown.ran.cpu_s
 
 
 def _stall_ms(flown: Flown) -> float:

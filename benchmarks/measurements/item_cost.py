@@ -15,7 +15,7 @@ def measure(size: Size) -> Measured:
     """CPU and memory an item, as the slope between few and many items."""
     few, many = size.of(200, 10), size.of(5000, 60)
     runs = interleaved(
-        size.rounds,
+        size.rounds * 3,
         {f"{name}, {items} items": partial(_cost, name, items) for items in (few, many) for name in ("empty", "ours")},
     )
 

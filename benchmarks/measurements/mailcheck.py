@@ -33,7 +33,7 @@ def measure(size: Size) -> Measured:
         return Measured([Figure(f"{boxes} mailboxes: wall of {THEIRS} / ours", "×", (), at_least(10), program)])
     with ground(boxes, boxes) as here:
         runs = interleaved(
-            size.rounds,
+            size.rounds * 3,
             {OURS: lambda: here.ours(Definition()).ran, THEIRS: lambda: _theirs(here, program)},
         )
     walls = {name: [ran.wall_s for ran in each] for name, each in runs.items()}

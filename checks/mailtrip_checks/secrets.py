@@ -85,6 +85,8 @@ class Masker:
         return known
 
     def _mask(self, text: str) -> str:
+        if not self._may_hold(text):
+            return text
         masked: list[str] = []
         end = 0
         for start, stop in _merged(self._spans(text)):
@@ -92,10 +94,13 @@ class Masker:
             end = stop
         return "".join((*masked, text[end:])) if end else text
 
+    def _may_hold(self, text: str) -> bool:
+        """With few secrets most texts are soon known to hold none."""
+        few = self._alone is None and len(self._by_start) <= _FEW
+        return not few or any(start in text for start in self._by_start)
+
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        # With few secrets most texts are soon known to hold none.
-        may_hold = len(self._by_start) > _FEW or any(start in text for start in self._by_start)
-        for start in range(len(text) - SHORTEST_ANYWHERE + 1) if may_hold else ():
+        for start in range(len(text) - SHORTEST_ANYWHERE + 1):
             for form in self._by_start.get(text[start : start + SHORTEST_ANYWHERE], ()):
                 if text.startswith(form, start):
                     yield start, start + len(form)

@@ -11,7 +11,7 @@ import pytest
 from mailtrip.stash import WORKER_DONE, WORKER_TELLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from execnet import Channel
@@ -74,9 +74,11 @@ class Teller:
 
         return told
 
-    def on_end(self, nodeid: str) -> Callable[[Future[Outcome]], None]:
-        """For the future of an item: what it sent is deleted by then, or named by its outcome."""
-        return lambda _: self._tell(nodeid, None)
+    def tell_ends(self, futures: Mapping[TripItem, Future[Outcome]]) -> None:
+        """Tell of each when it is done: what it sent is deleted by then, or named by its outcome."""
+        if self._channel is not None:
+            for item, future in futures.items():
+                future.add_done_callback(lambda _, nodeid=item.nodeid: self._tell(nodeid, None))
 
     def _tell(self, nodeid: str, mail: str | None) -> None:
         if self._channel is not None:

@@ -119,6 +119,8 @@ class Reporting:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+        if config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) <= 0:
+            return None
         record = self._record_on(report)
         if record is None or not record.passed or not report.passed or hasattr(report, "wasxfail"):
             return None

@@ -157,9 +157,9 @@ class Runner:
 
     def _start(self, engine: Engine, items: list[TripItem]) -> None:
         on_send = self._teller.on_send(items, self._masker)
-        self._results |= zip(items, engine.submit([item.trip for item in items], on_send=on_send), strict=True)
-        for item in items:
-            self._results[item].add_done_callback(self._teller.on_end(item.nodeid))
+        started = dict(zip(items, engine.submit([item.trip for item in items], on_send=on_send), strict=True))
+        self._teller.tell_ends(started)
+        self._results |= started
 
     def stop(self) -> None:
         """End what still runs, and leave what could not be deleted for the end of the report."""

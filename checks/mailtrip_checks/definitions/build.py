@@ -34,6 +34,7 @@ _NO_SERVER: Final = Endpoint("", Protocol.SMTP, "", 0, Security.NONE)
 _SEND: Final = Send(_NO_SERVER, "", (), "")
 _RECEIVE: Final = Receive(_NO_SERVER)
 _TRIP: Final = Trip("", Path(), 1, None, None)
+_CHANNELS: Final = frozenset(Channel)
 _MAILBOX_CHANNELS: Final = (Channel.TOTAL, Channel.MAILBOX, Channel.TRANSIT, Channel.RESPONSES)
 _LOOKED_FOR_CHANNELS: Final = (Channel.MAILBOX, Channel.RESPONSES)
 _SMTP_CHANNELS: Final = (Channel.TOTAL, Channel.SMTP, Channel.TRANSIT, Channel.RESPONSES)
@@ -175,7 +176,7 @@ def _check_together(keys: TripKeys, receive: Receive | None, subject: Subject) -
         )
 
 
-def _expect(keys: TripKeys, source: Source, measured: set[Channel], subject: Subject) -> Expect:
+def _expect(keys: TripKeys, source: Source, measured: frozenset[Channel], subject: Subject) -> Expect:
     expect = keys.expect or ExpectKeys()
     has_send, has_receive = subject.has("send"), subject.has("receive")
     if not has_send or not has_receive:
@@ -206,9 +207,9 @@ def _expect(keys: TripKeys, source: Source, measured: set[Channel], subject: Sub
     return Expect(outcome, reply, pattern, tuple(limits))
 
 
-def _measured(receive: Receive | None, subject: Subject) -> set[Channel]:
+def _measured(receive: Receive | None, subject: Subject) -> frozenset[Channel]:
     listens = receive is not None and receive.at.protocol is Protocol.LISTEN
-    return set(Channel).difference(
+    return _CHANNELS.difference(
         () if subject.has("receive") else _MAILBOX_CHANNELS,
         () if subject.has("send") else _SMTP_CHANNELS,
         _LOOKED_FOR_CHANNELS if listens else (),
@@ -224,7 +225,7 @@ def _where(absent: str | None) -> str:
     return f"without `{absent}`" if absent else "where mail comes to us"
 
 
-def _primary(keys: TripKeys, source: Source, measured: set[Channel], subject: Subject) -> Channel:
+def _primary(keys: TripKeys, source: Source, measured: frozenset[Channel], subject: Subject) -> Channel:
     if keys.primary is None:
         return _TRIP.primary
     if keys.primary not in measured and "primary" in source.own:

@@ -20,6 +20,7 @@ _NO_COLUMNS: Final[list[str]] = []
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _SECRET_KEYS: Final = ("password", "token", "client_secret", "refresh_token")
 _READ: Final = re.compile(r"\$\{matrix\.([^${}:]+)")
+_NOT_IN_SLUGS: Final = re.compile(r"[^A-Za-z0-9@._+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def secret_cells(*trees: Tree) -> frozenset[str]:
 def slug(text: str) -> str:
     """ASCII letters, digits and `@ . _ + -`: letters lose their accents, all else becomes `-`."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"[^A-Za-z0-9@._+-]+", "-", ascii_text).strip("-")
+    return _NOT_IN_SLUGS.sub("-", ascii_text).strip("-")
 
 
 def _row(combination: tuple[tuple[str, dict[str, str]], ...]) -> Row:

@@ -46,7 +46,7 @@ def check_leg(trip: Subject, leg: SendKeys, protocol: Protocol, *, through_mx: b
         trip.add(("send", "helo"), "is for SMTP, and a local mail program says its own; leave it out", at_key=True)
     if is_program and leg.until is Until.RCPT:
         trip.add(("send", "until"), "cannot end after RCPT, for a local mail program has none; leave it out")
-    domains = {address.rpartition("@")[2].lower() for address in leg.to or ()}
-    if through_mx and len(domains) > 1:
+    domains = {address.rpartition("@")[2].lower() for address in leg.to or ()} if through_mx else ()
+    if len(domains) > 1:
         what = f"is in several domains ({', '.join(sorted(domains))}), each with its own MX; write a trip for each"
         trip.add(("send", "to"), what)
