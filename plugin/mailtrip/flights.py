@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,7 +79,10 @@ class Teller:
         """Tell of each when it is done: what it sent is deleted by then, or named by its outcome."""
         if self._channel is not None:
             for item, future in futures.items():
-                future.add_done_callback(lambda _, nodeid=item.nodeid: self._tell(nodeid, None))
+                future.add_done_callback(partial(self._tell_end, item.nodeid))
+
+    def _tell_end(self, nodeid: str, _: Future[Outcome]) -> None:
+        self._tell(nodeid, None)
 
     def _tell(self, nodeid: str, mail: str | None) -> None:
         if self._channel is not None:
