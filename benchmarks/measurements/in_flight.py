@@ -11,7 +11,7 @@ from benchmarks.work import Definition
 
 CONNECTIONS = "connections: {host: 100}"
 # Slower than the machine could: a loop that has no moment of rest says nothing about what waiting costs.
-SENDS_PER_S = 200
+SENDS_PER_S = 125
 
 
 def measure(size: Size) -> Measured:
@@ -19,7 +19,7 @@ def measure(size: Size) -> Measured:
     many, few = size.of(10_000, 40), size.of(1_000, 10)
     with ground(many, size.of(100, 5)) as here:
         # Equally long, so that as many looks are taken.
-        delays_s = {1: 0.5, few: size.of(60, 1), many: size.of(60, 1)}
+        delays_s = {1: 0.5, few: size.of(90, 1), many: size.of(90, 1)}
         fly = {f"{trips} in flight": partial(_fly, here, trips, delay_s) for trips, delay_s in delays_s.items()}
         flights = interleaved(size.rounds, fly)
     ones, fews, manys = flights.values()

@@ -4,10 +4,13 @@ import asyncio
 import re
 from collections.abc import Generator
 from dataclasses import replace
+from itertools import pairwise
+from statistics import median
 
 import pytest
 
 from mailtrip_checks.ends import End, Leg
+from mailtrip_checks.mailbox.watch import TIMERS_LATE_S
 from mailtrip_checks.trips import Attachment, Auth, Delete, Match, Protocol, Search, Trip, Until
 from mailtrip_fixtures import MailServers
 from tests.checks.manual_clock import ManualClock
@@ -234,6 +237,9 @@ async def test_lost_after_five_minutes(servers: MailServers) -> None:
     assert outcome.accepted_at_s is not None
     assert 300 <= outcome.ended_at_s - outcome.accepted_at_s < 330
     assert 15 <= len(bench.said("NOOP")) <= 40
+    said = [line for line in outcome.transcript if line.text.endswith(("NOOP", "DONE"))]
+    waits_s = [done.at_s - look.at_s for look, done in pairwise(said) if done.text == "DONE"]
+    assert median(waits_s) == pytest.approx(20 - TIMERS_LATE_S)
     assert len(outcome.left_behind) == 1
     assert "may still come" in outcome.left_behind[0]
     others.check()

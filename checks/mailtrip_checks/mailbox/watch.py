@@ -40,6 +40,8 @@ GATHER_DELETIONS_S, GATHER_A_TRIP_S, MOST_GATHERED_S = 0.5, 0.02, 2.0
 APART_A_TRIP_S, MOST_APART_TOLD_S, MOST_APART_S = 0.004, 0.1, 0.5
 # The same where a server has told of a mail so soon after it was sent, or after a look that missed it.
 PROMPT_S, PROMPT_APART_A_TRIP_S = 0.06, 0.02
+# A loop's timers ring late, for epoll counts in whole ms; so much earlier no bracket grows wider than the interval.
+TIMERS_LATE_S = 0.002
 CLOSE_WITHIN_S = 10.0
 
 
@@ -255,7 +257,7 @@ class Mailbox(ABC):
             crowd_s = self._crowd * PROMPT_APART_A_TRIP_S
         else:
             crowd_s = min(self._crowd * APART_A_TRIP_S, MOST_APART_S)
-        return min(max(gap_s, crowd_s), interval_s)
+        return min(max(gap_s, crowd_s), interval_s - TIMERS_LATE_S)
 
     def _look_by(self, instant_s: float) -> None:
         """Look then, if not sooner."""

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 16
 
 
 class WakeUps:
