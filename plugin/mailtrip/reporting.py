@@ -169,7 +169,7 @@ def _json_lines(config: pytest.Config) -> JsonLines | None:
 
     lines = JsonLines(config.invocation_params.dir / path)
     try:
-        lines.check()
+        lines.open()
     except UnwritableReport as error:
         raise pytest.UsageError(str(error)) from error
     return lines

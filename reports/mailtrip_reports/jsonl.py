@@ -1,7 +1,7 @@
 """JSON lines: one record a line, as `--mailtrip-jsonl=FILE` writes them (docs/records.md)."""
 
-import errno
-import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -17,39 +17,47 @@ class UnwritableReport(OSError):
 class JsonLines:
     """Appends records to a file that others may append to and read at the same time.
 
-    The file is opened, and its folders are made, at the first record. Each line is one write to a file opened for
-    appending, so lines of several processes do not mix. Raises UnwritableReport.
+    The file is opened, and its folders are made, by `open` or at the first record. Each line is one write to a file
+    opened for appending, so lines of several processes do not mix. Raises UnwritableReport.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: FileIO | None = None
+        self._has_written = False
 
-    def check(self) -> None:
-        """Raise UnwritableReport where it is plain that nothing can be written; makes neither file nor folder."""
-        place = self.path
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        if place.is_dir() == (place == self.path):
-            raise self._unwritable(os.strerror(errno.EISDIR if place == self.path else errno.ENOTDIR))
-        if not os.access(place, os.W_OK):
-            raise self._unwritable(os.strerror(errno.EACCES))
+    def open(self) -> None:
+        """Learn now, and not at the first record, whether it can be written; nothing where it is open."""
+        with self._told():
+            self._opened()
 
     def write(self, record: Record) -> None:
         """Append one line; when this returns, the operating system has it."""
         line = record.to_json().encode("ascii") + b"\n"
-        try:
-            if self._file is None:
-                self._file, torn = _opened(self.path)
-                line = b"\n" + line if torn else line
+        with self._told():
+            file = self._opened()
+            line = b"\n" + line if not self._has_written and _is_torn(self.path) else line
+            self._has_written = True
             while line:
-                line = line[self._file.write(line) :]
-        except OSError as error:
-            raise self._unwritable(error.strerror or str(error)) from error
+                line = line[file.write(line) :]
 
-    def _unwritable(self, why: str) -> UnwritableReport:
-        advice = "name a file that you may write with --mailtrip-jsonl"
-        return UnwritableReport(f"{self.path}: the records cannot be written: {why}; {advice}")
+    def _opened(self) -> FileIO:
+        if self._file is None:
+            with suppress(FileExistsError):  # a file in its place; to open says it better
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, or what a full disk refused would be tried again when the file is closed.
+            self._file = self.path.open("ab", buffering=0)
+        return self._file
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnwritableReport(
+                f"{self.path}: the records cannot be written: {error.strerror or error}; "
+                "name a file that you may write with --mailtrip-jsonl"
+            ) from error
 
     def close(self) -> None:
         """Nothing is lost without it; it gives the file back."""
@@ -64,15 +72,10 @@ class JsonLines:
         self.close()
 
 
-def _opened(path: Path) -> tuple[FileIO, bool]:
-    """The file, and whether its last line is torn: then a run was killed while it wrote, and ours must not join it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torn = path.is_file() and path.stat().st_size > 0 and not _ends_with_newline(path)
-    # Without a buffer, or what a full disk refused would be tried again when the file is closed.
-    return path.open("ab", buffering=0), torn
-
-
-def _ends_with_newline(path: Path) -> bool:
+def _is_torn(path: Path) -> bool:
+    """Whether the last line has no end: a run was killed while it wrote, and ours must not join it."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
     with path.open("rb") as file:
         file.seek(-1, 2)
-        return file.read(1) == b"\n"
+        return file.read(1) != b"\n"

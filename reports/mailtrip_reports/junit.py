@@ -13,13 +13,11 @@ _LONGEST_VALUE = 1000
 
 def properties(record: Record) -> list[tuple[str, object]]:
     """Name and value of each property, for `item.user_properties`; lengths in seconds, no name twice."""
-    return [(visible(name), _shown(value)) for name, value in _named(record) if value]
-
-
-def _shown(value: str) -> str:
-    if value.isprintable() and len(value) <= _LONGEST_VALUE:
-        return value.strip()
-    return shortened(one_line(visible(value)), _LONGEST_VALUE)
+    return [
+        (visible(name), shortened(one_line(visible(value)), _LONGEST_VALUE))
+        for name, value in _named(record)
+        if value != ""
+    ]
 
 
 def _named(record: Record) -> Iterator[tuple[str, str]]:

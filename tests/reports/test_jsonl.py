@@ -1,6 +1,5 @@
 """JSON lines: what was written stays written, whoever else writes."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -69,31 +68,31 @@ def test_a_file_that_cannot_be_written_says_so_and_what_to_do(tmp_path: Path, de
 
 @pytest.mark.parametrize(
     ("place", "why"),
-    [("folder", "Is a directory"), ("file/trips.jsonl", "Not a directory"), ("file/a/b", "Not a directory")],
+    [
+        ("folder", "Is a directory"),
+        ("file/trips.jsonl", "Not a directory"),
+        ("file/a/b", "Not a directory"),
+        ("x" * 300, "File name too long"),
+    ],
 )
-def test_what_can_never_be_written_is_told_beforehand(tmp_path: Path, place: str, why: str) -> None:
+def test_what_cannot_be_written_is_told_before_there_is_a_record(tmp_path: Path, place: str, why: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(UnwritableReport) as caught:
-        JsonLines(tmp_path / place).check()
+        JsonLines(tmp_path / place).open()
 
     assert str(caught.value).startswith(f"{tmp_path / place}: the records cannot be written: {why}; ")
 
 
-@pytest.mark.parametrize("place", ["trips.jsonl", "new/trips.jsonl", "old.jsonl"])
-def test_what_one_may_not_write_is_told_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    (tmp_path / "old.jsonl").touch()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
-    with pytest.raises(UnwritableReport, match="Permission denied"):
-        JsonLines(tmp_path / place).check()
+def test_a_line_that_is_torn_after_the_file_was_opened_is_not_joined_either(tmp_path: Path, delivered: Record) -> None:
+    path = tmp_path / "new" / "trips.jsonl"
+    with JsonLines(path) as lines:
+        lines.open()
+        path.write_bytes(b'{"schema')
+        lines.write(delivered)
+        lines.write(delivered)
 
-
-@pytest.mark.parametrize("place", ["new.jsonl", "new/folders/trips.jsonl", "old.jsonl", "/dev/null"])
-def test_what_can_be_written_passes_the_check_which_makes_nothing(tmp_path: Path, place: str) -> None:
-    (tmp_path / "old.jsonl").touch()
-    JsonLines(tmp_path / place).check()
-
-    assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
+    assert path.read_text("ascii").splitlines() == ['{"schema', delivered.to_json(), delivered.to_json()]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -178,16 +178,7 @@ def _entries(read_name: _Reader, read: _Reader, value: object, way: Way, wrong: 
 
 
 def _nested(model: type[Keys], value: object, way: Way, wrong: list[Wrong]) -> object:
-    if not isinstance(value, Map):
-        return _no_mapping(value, way, wrong)
-    # What no row of a matrix changes is the same mapping in each row.
-    if type(value.keys_read) is not model:
-        known = len(wrong)
-        keys = model.read(value, way, wrong)
-        if len(wrong) > known:
-            return keys
-        value.keys_read = keys
-    return value.keys_read
+    return model.read(value, way, wrong) if isinstance(value, Map) else _no_mapping(value, way, wrong)
 
 
 def _no_mapping(value: object, way: Way, wrong: list[Wrong]) -> object:

@@ -34,17 +34,13 @@ class Text(str):
 
 
 class Map(dict[str, Tree]):
-    """A mapping and its place; the keys are `Text`, or plain text where no file wrote them.
+    """A mapping and its place; the keys are `Text`, or plain text where no file wrote them."""
 
-    `keys_read` is what it was read as, if that was right; who has read it changes it no more.
-    """
-
-    __slots__ = ("at", "keys_read")
+    __slots__ = ("at",)
 
     def __init__(self, at: Mark, entries: Iterable[tuple[str, Tree]] = ()) -> None:
         super().__init__(entries)
         self.at = at
-        self.keys_read: object = None
 
     def key_mark(self, key: str) -> Mark:
         """Where the key stands, or the mapping if it does not."""
