@@ -6,6 +6,7 @@ is due every 20 ms, and how late it comes is how late anything may have been not
 
 import asyncio
 import math
+import time
 from bisect import bisect_left, bisect_right
 from contextlib import ExitStack
 
@@ -19,7 +20,7 @@ MOST_NOTED = 100_000
 class Heartbeat:
     """The lag of the loop, from `start` to `stop`, and again; full garbage collections are rare meanwhile.
 
-    A stall is seen less the part of a beat that had passed when it began. Everything here is called on the loop.
+    A stall is seen less the part of a beat that had passed when it began. All but `lag_s` is called on the loop.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,6 @@ class Heartbeat:
         first, behind = bisect_right(self._ended_at_s, since_s), bisect_left(self._began_at_s, until_s)
         noted_s = max(self._lengths_s[first:behind], default=0.0)
         # What has come in is read before the beat that is late by the same stall.
-        now_s = min(until_s, asyncio.get_running_loop().time())
+        now_s = min(until_s, time.monotonic())  # the loop's clock
         overdue_s = now_s - max(self._due_at_s, since_s)
         return max(min(noted_s, until_s - since_s), overdue_s if overdue_s > NOTED_S else 0.0)

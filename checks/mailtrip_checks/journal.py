@@ -19,10 +19,19 @@ class Journal:
     """The evidence of one trip, complete at every moment, so that also a cancelled trip can be told.
 
     `on_send` is called with the place of the mail before it is sent; `number` is its place among those that start.
+    `lag_s` tells for how long our own loop stood still between two instants, at most.
     """
 
-    def __init__(self, trip: Trip, clock: Clock, on_send: Callable[[str], None] | None = None, number: int = 0) -> None:
+    def __init__(
+        self,
+        trip: Trip,
+        clock: Clock,
+        on_send: Callable[[str], None] | None = None,
+        number: int = 0,
+        lag_s: Callable[[float, float], float] | None = None,
+    ) -> None:
         self.trip = trip
+        self._lag_s = lag_s
         self._on_send = on_send
         self.token = new_token()
         self.submission = Submission()
@@ -92,11 +101,12 @@ class Journal:
         if error and error.reply and not (replies and replies[-1].text == error.reply):
             replies = (*replies, Reply(leg or Leg.SMTP, stage, error.reply))
         started_at_s = min((one.started_at_s for one in stages if not one.shared), default=self.started_at_s)
+        ended_at_s = self._clock.now()
         return Outcome(
             end=end,
             token=self.token,
             started_at_s=started_at_s,
-            ended_at_s=self._clock.now(),
+            ended_at_s=ended_at_s,
             started_wall_s=self._started_wall_s + started_at_s - self.started_at_s,
             leg=leg,
             stage=stage,
@@ -106,6 +116,7 @@ class Journal:
             mail_from_at_s=self.submission.mail_from_at_s,
             accepted_at_s=self.submission.accepted_at_s,
             bracket=self.arrival.bracket if self.arrival else None,
+            lag_s=self._lag_s(*self._sent_to_seen_s(stages, started_at_s, ended_at_s)) if self._lag_s else None,
             replies=replies,
             transcript=self.transcript if with_transcript else (),
             warnings=tuple(dict.fromkeys((*self.dialogue.warnings, *self._mailbox_warnings(), *self.warnings))),
@@ -114,6 +125,11 @@ class Journal:
             mail_sent=self.mail_sent,
             mail_received=self.arrival.mail if self.arrival else b"",
         )
+
+    def _sent_to_seen_s(self, stages: tuple[Stage, ...], from_s: float, until_s: float) -> tuple[float, float]:
+        """From the first step of its own sending until the mail was seen, where there are such instants."""
+        sending = (stage.started_at_s for stage in stages if stage.leg is Leg.SMTP and not stage.shared)
+        return min(sending, default=from_s), self.arrival.bracket.seen_at_s if self.arrival else until_s
 
     def _where(self, error: TripError | None, stages: tuple[Stage, ...]) -> tuple[Leg | None, str]:
         if error is None:

@@ -111,13 +111,6 @@ class Outcome:
     mail_received: bytes = field(default=b"", repr=False)
 
     @property
-    def sent_to_seen_s(self) -> tuple[float, float]:
-        """From the first step of its own sending until the mail was seen; from start to end where there is no such."""
-        sending = (stage.started_at_s for stage in self.stages if stage.leg is Leg.SMTP and not stage.shared)
-        seen_at_s = self.bracket.seen_at_s if self.bracket else self.ended_at_s
-        return min(sending, default=self.started_at_s), seen_at_s
-
-    @property
     def duration_s(self) -> float:
         """How long the trip itself took: the union of its own stages. Waiting for a connection's turn is not in it.
 

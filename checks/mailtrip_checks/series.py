@@ -44,11 +44,12 @@ class Series:
         self._left_behind: list[str] = []
         self._last: _Seen | None = None
         self._worst: _Seen | None = None
+        self._may_be_several = trip.times > 1 or trip.recheck > 0
 
     @property
     def rests(self) -> bool:
         """Whether it has run, and waits for its next run."""
-        return bool(self._runs) and self.journal is None
+        return self._last is not None and self.journal is None
 
     async def fly(self, world: World, slots: asyncio.Semaphore, *, grace_s: float) -> Outcome:
         """Run the trip as often as it says, each run in one of `slots`; see `run_trip`.
@@ -70,7 +71,7 @@ class Series:
                 outcome = await self._run(number, world, grace_s)
             if outcome.end is End.CANCELLED:  # nothing may be tried there any more
                 break
-        return self._told() if self._runs else self._skipped(why)
+        return self._told() if self._last else self._skipped(why)
 
     def skipped(self, world: World, why: str) -> Outcome:
         """What there is to tell of a series that may not start."""
@@ -99,9 +100,8 @@ class Series:
             attempt += 1
             if attempt > 1 and self.trip.send and self.trip.receive:
                 world.mailboxes.plan([self.trip.receive])
-            self.journal = Journal(self.trip, self._clock, self._on_send, self._number)
+            self.journal = Journal(self.trip, self._clock, self._on_send, self._number, world.heartbeat.lag_s)
             outcome = await run_trip(self.trip, world, self.journal, grace_s=grace_s)
-            outcome = replace(outcome, lag_s=world.heartbeat.lag_s(*outcome.sent_to_seen_s))
             judgement = judge(outcome, self.trip.expect)
             if not world.tells_passed and self._is_told(judgement):
                 outcome = replace(outcome, transcript=self.journal.transcript)
@@ -117,10 +117,12 @@ class Series:
 
     def _is_told(self, judgement: Judgement) -> bool:
         """Whether there is more to tell of a try than that it passed, or may be once all have run."""
-        return not judgement.passed or bool(judgement.warnings) or self.trip.times > 1 or self.trip.recheck > 0
+        return not judgement.passed or bool(judgement.warnings) or self._may_be_several
 
     def _note(self, number: int, attempt: int, outcome: Outcome, judgement: Judgement) -> None:
         self.arrived += outcome.bracket is not None
+        if not self._may_be_several:
+            return
         self._warnings += outcome.warnings
         self._left_behind += outcome.left_behind
         self._runs.append(
@@ -142,7 +144,7 @@ class Series:
         """The last run with what all saw; where that fails, the worst run in its place."""
         assert self._last  # noqa: S101  (a trip runs at least once)
         assert self._worst  # noqa: S101
-        if len(self._runs) == 1:
+        if len(self._runs) <= 1:
             return self._last.outcome
         told = self._with_all(self._last)
         return told if verdict(told, self.trip.expect).passed else self._with_all(self._worst)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import math
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mailtrip import bound_line, flights, locations, needs, results, signals
+from mailtrip.lasting import lasting
 from mailtrip.stash import BROKEN_FILES, RUNNER, SUFFIXES
 
 if TYPE_CHECKING:
@@ -117,23 +116,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> TripFile | None:
     if not file_path.name.endswith(SUFFIXES):
         return None
-    with _importing():
+    with lasting():
         from mailtrip.trip_file import TripFile
 
     return TripFile.from_parent(parent, path=file_path)
-
-
-@contextmanager
-def _importing() -> Generator[None]:
-    """Import without searching for garbage, neither now nor in what has come: a sixth of the time goes there."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if enabled:
-            gc.enable()
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -152,7 +138,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def _mailtrip_runner(request: pytest.FixtureRequest) -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
     """The trips of this run. As a fixture it is torn down, and cleans up, while the user's servers still stand."""
-    with _importing():
+    with lasting():
         from mailtrip.runner import Runner
 
     runner = request.config.stash[RUNNER] = Runner(request)

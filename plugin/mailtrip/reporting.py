@@ -32,6 +32,7 @@ class Reporting:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._has_columns = False
+        self._is_verbose = config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0
         self._is_worker = hasattr(config, "workerinput")
         self._lines = None if self._is_worker else _json_lines(config)
 
@@ -40,7 +41,8 @@ class Reporting:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if not item.path.name.endswith(SUFFIXES):
+        tells = call.when == "call" or (call.when == "setup" and report.skipped)
+        if not tells or not item.path.name.endswith(SUFFIXES):
             return report
         from mailtrip.trip_file import TripItem
 
@@ -52,7 +54,7 @@ class Reporting:
                 # Where the trip stands, as for one that is marked so.
                 report.longrepr = str(item.path), item.trip.line, f"Skipped: {call.excinfo.value}"
             self._attach(report, item.record)
-        if call.when == "setup" and report.skipped:
+        if call.when == "setup":
             from mailtrip_checks.ends import End
             from mailtrip_checks.secrets import Masker
             from mailtrip_reports.record import record_unrun
@@ -118,8 +120,8 @@ class Reporting:
             self._lines.write(record)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
-        if config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) <= 0:
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        if not self._is_verbose:
             return None
         record = self._record_on(report)
         if record is None or not record.passed or not report.passed or hasattr(report, "wasxfail"):

@@ -12,6 +12,7 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 
 from mailtrip import MailtripWarning
 from mailtrip.embedded import fault_mistake
+from mailtrip.lasting import lasting
 from mailtrip.locations import located, location_of
 from mailtrip.sensor_tags import with_sensor_tags
 from mailtrip.stash import BROKEN_FILES, RUNNER
@@ -47,7 +48,8 @@ class TripFile(pytest.Module):
 
     def collect(self) -> Iterator[TripItem]:
         try:
-            trips = definitions(self.config).trips(self.path)
+            with lasting():
+                trips = definitions(self.config).trips(self.path)
         except DefinitionError as error:
             self.config.stash[BROKEN_FILES] = self.config.stash.get(BROKEN_FILES, 0) + 1
             raise self.CollectError(str(error)) from None

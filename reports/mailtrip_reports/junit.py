@@ -14,9 +14,7 @@ _LONGEST_VALUE = 1000
 def properties(record: Record) -> list[tuple[str, object]]:
     """Name and value of each property, for `item.user_properties`; lengths in seconds, no name twice."""
     return [
-        (visible(name), shortened(one_line(visible(value)), _LONGEST_VALUE))
-        for name, value in _named(record)
-        if value != ""
+        (name, shortened(one_line(visible(value)), _LONGEST_VALUE)) for name, value in _named(record) if value != ""
     ]
 
 

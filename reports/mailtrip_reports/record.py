@@ -182,15 +182,12 @@ def record_of(
         stages=tuple(_span(stage, start_s, clean) for stage in outcome.stages),
         channels=_channels(judgement.channels, trip.primary),
         limits=trip.expect.limits,
-        statistics=_statistics(judgement, trip.primary),
-        shown_run=outcome.shown_run or None,
-        rechecks=tuple(run.end for run in failed_tries(outcome.runs)),
-        runs=tuple(_run(run, trip.primary, clean) for run in outcome.runs),
         replies=tuple(Reply(reply.leg, clean(reply.command), clean(reply.text)) for reply in outcome.replies),
         token=clean(outcome.token),
         message_id=clean(message_id(trip.send, outcome.token)) if trip.send and outcome.accepted_at_s else "",
         left_behind=_each(clean, outcome.left_behind),
         transcript=tuple(_line(line, start_s, clean) for line in outcome.transcript),
+        **(_of_runs(outcome, judgement, trip.primary, clean) if outcome.runs else {}),
     )
 
 
@@ -221,6 +218,16 @@ def _ended(end: End, why: str, how: str, at_wall_s: float, clean: _Clean) -> dic
         "what": clean(why),
         "hint": clean(how),
         "started_at": datetime.fromtimestamp(at_wall_s, UTC),
+    }
+
+
+def _of_runs(outcome: Outcome, judgement: Judgement, primary: Channel, clean: _Clean) -> dict[str, Any]:
+    """What a record holds of a trip that ran more than once."""
+    return {
+        "statistics": _statistics(judgement, primary),
+        "shown_run": outcome.shown_run,
+        "rechecks": tuple(run.end for run in failed_tries(outcome.runs)),
+        "runs": tuple(_run(run, primary, clean) for run in outcome.runs),
     }
 
 

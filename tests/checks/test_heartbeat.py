@@ -69,6 +69,12 @@ async def test_instants_of_another_clock_have_no_lag(heartbeat: Heartbeat) -> No
     assert heartbeat.lag_s(now_s() + 1_000, now_s() + 2_000) == 0
 
 
+async def test_another_thread_may_ask_too(heartbeat: Heartbeat) -> None:
+    began_at_s = now_s()
+    time.sleep(STALL_S)
+    assert await asyncio.to_thread(heartbeat.lag_s, began_at_s, now_s()) >= STALL_S - BEAT_S
+
+
 async def test_of_very_many_stalls_the_newest_are_kept(heartbeat: Heartbeat) -> None:
     for number in range(MOST_NOTED + 1):  # noted for it: to stand still so often would take an hour
         heartbeat._note(number, number + 0.5)  # pyright: ignore[reportPrivateUsage]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mailtrip_checks.definitions.context import Context
@@ -39,12 +39,13 @@ _DEFAULT: Final = Endpoint("", Protocol.SMTP, "", 0, Security.NONE)
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """The keys of a server, and how to name their mistakes."""
+    """The keys of a server, and how to name their mistakes. `by_user` are its endpoints that differ in nothing else."""
 
     name: str
     keys: ServerKeys
     subject: Subject
     protocol: Protocol
+    by_user: dict[str, Endpoint] = field(default_factory=dict[str, Endpoint])
 
     @property
     def in_process(self) -> bool:
@@ -61,7 +62,6 @@ class Endpoints:
         self._hosts = Hosts(servers, references, context)
         self._known: dict[tuple[tuple[str, str], str], _Server] = {}
         self._made: dict[Endpoint, Endpoint] = {}
-        self._bases: dict[tuple[tuple[str, str], str], Endpoint] = {}
 
     def make(self, trip: Subject, leg: SendKeys | ReceiveKeys, recipient: str) -> Endpoint | None:
         """The leg's endpoint, its user `recipient` where none is given; None, and a mistake, where it cannot be."""
@@ -74,17 +74,18 @@ class Endpoints:
             trip.add(way, "is an in-process host of its own; describe it under `servers`, and write its name here")
         if isinstance(leg, SendKeys) and server.protocol is not Protocol.LISTEN:
             check_leg(trip, leg, server.protocol, through_mx=server.keys.host == MX)
-        if leg.auth or leg.password is not None or leg.oauth2 or self._known.get((way, server.name)) is not server:
-            return self._interned(_endpoint(server, leg, recipient, trip))
-        base = self._bases.get((way, server.name))
-        if base is None:
+        has_own_login = leg.auth or leg.password is not None or leg.oauth2
+        if has_own_login or not server.by_user:
             told = len(trip.mistakes)
             endpoint = self._interned(_endpoint(server, leg, recipient, trip))
-            if len(trip.mistakes) == told and _differs_in_user(endpoint):
-                self._bases[way, server.name] = endpoint
+            if not has_own_login and len(trip.mistakes) == told and _differs_in_user(endpoint):
+                server.by_user[endpoint.user] = endpoint
             return endpoint
-        user = _user(server, leg, base.auth, recipient, trip)
-        return base if user == base.user else self._interned(replace(base, user=user))
+        other = next(iter(server.by_user.values()))
+        user = _user(server, leg, other.auth, recipient, trip)
+        if user not in server.by_user:
+            server.by_user[user] = self._interned(replace(other, user=user))
+        return server.by_user[user]
 
     def _interned(self, endpoint: Endpoint) -> Endpoint:
         return self._made.setdefault(endpoint, endpoint)
@@ -96,9 +97,10 @@ class Endpoints:
 
     def _server(self, trip: Subject, way: tuple[str, str]) -> _Server | None:
         """What the leg names, read and checked; None where it names nothing that can be one."""
-        place, mark = trip.find(way)
+        place = trip.value(way)
         if isinstance(place, Text) and (known := self._known.get((way, place))):
             return known
+        place, mark = trip.find(way)
         name, key = "", ".".join(way)
         if not trip.has(*way):
             place = Text(MX, mark, "") if way is _VIA else None

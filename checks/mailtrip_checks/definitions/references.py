@@ -5,8 +5,9 @@ definition around it. What they give is never shown in a mistake.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +23,19 @@ _CLEARLY_A_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _LARGEST_FILE: Final = 1024 * 1024
 
 
-def pieces(text: str) -> Iterator[tuple[str, bool]]:
+@lru_cache  # each row of a matrix fills in the same texts
+def pieces(text: str) -> tuple[tuple[str, bool], ...]:
     """The text cut into literal parts and whole `${…}`, each with whether it is a reference; raises ValueError."""
+    found: list[tuple[str, bool]] = []
     at = 0
     while (start := text.find(REFERENCE, at)) >= 0:
         if start > at:
-            yield text[at:start], False
+            found.append((text[at:start], False))
         at = _end(text, start)
-        yield text[start:at], True
+        found.append((text[start:at], True))
     if at < len(text):
-        yield text[at:], False
+        found.append((text[at:], False))
+    return tuple(found)
 
 
 def _end(text: str, start: int) -> int:

@@ -31,10 +31,14 @@ class Subject:
 
     def has(self, *way: str | int) -> bool:
         """Whether something stands there, right or wrong; null is nothing."""
+        return self.value(way) is not None
+
+    def value(self, way: Way) -> Tree:
+        """What stands there; None where that is nothing."""
         node: Tree = self.tree
         for part in way:
-            node = node.get(part) if isinstance(node, Map) and isinstance(part, str) else _inner(node, part)
-        return node is not None
+            node = _inner(node, part)
+        return node
 
     def find(self, way: Way, *, at_key: bool = False) -> tuple[Tree, Mark]:
         """The value as near to the end of the way as the tree goes, and its place: its key's if null or asked for."""
@@ -52,9 +56,9 @@ class Subject:
 
 
 def _inner(node: Tree, part: str | int) -> Tree:
-    if isinstance(part, int):
-        return node[part] if isinstance(node, Items) and part < len(node) else None
-    return node.get(part) if isinstance(node, Map) else None
+    if isinstance(part, str):
+        return node.get(part) if isinstance(node, Map) else None
+    return node[part] if isinstance(node, Items) and part < len(node) else None
 
 
 def validated(model: type[Model], subject: Subject) -> Model:

@@ -1,7 +1,7 @@
 """The record of one connection: what was said, and how long each step took."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
@@ -70,6 +70,9 @@ class Lines(Sequence[Line]):
 
     def __len__(self) -> int:
         return len(self._lines)
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._lines)
 
     @overload
     def __getitem__(self, index: int) -> Line: ...
